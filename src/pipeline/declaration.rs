@@ -48,6 +48,8 @@ pub struct Pipeline {
     pub remotes: Vec<RemoteSpec>,
     /// Paths that are links to places outside the project, with the declared places.
     pub external: BTreeMap<RepoPath, String>,
+    /// The params whose values are in texts of stages.
+    pub rendered_params: BTreeMap<ParamKey, ParamValue>,
     /// In the order of declaration; a [`StageIx`] is an index into it.
     pub stages: Vec<Stage>,
     pub graph: Graph,
@@ -80,9 +82,11 @@ impl Pipeline {
         self.stages.iter().position(|stage| stage.name.as_str() == name).map(StageIx::new)
     }
 
-    /// Returns the params that at least one stage reads, each once.
+    /// Returns the params that at least one stage reads, or has in one of its texts, each once.
     pub fn used_params(&self) -> BTreeMap<ParamKey, ParamValue> {
-        self.stages.iter().flat_map(|stage| stage.params.clone()).collect()
+        let mut used = self.rendered_params.clone();
+        used.extend(self.stages.iter().flat_map(|stage| stage.params.clone()));
+        used
     }
 }
 

@@ -57,7 +57,7 @@ pub fn parse(
     let (warnings, overridden) = (composed.without_effect(), composed.overridden());
     let Composed { params, set, groups, .. } = composed;
     reader.sweeps(root, &params, &groups);
-    let mut stages = reader.stages(root, &params, &tokens, &set);
+    let (mut stages, rendered_params) = reader.stages(root, &params, &tokens, &set);
     reader.check_remotes_of_urls(&stages, &remotes);
     let external = reader.external(root, &stages);
     let exists = |path: Option<&RepoPath>| {
@@ -82,6 +82,7 @@ pub fn parse(
             shared_by_worktrees,
             remotes,
             external,
+            rendered_params,
             stages,
             graph,
         }),

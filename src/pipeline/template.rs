@@ -34,8 +34,8 @@ pub(super) struct Templates {
     unusable: Arc<BTreeMap<ParamKey, Unrendered>>,
     /// The params that have no value yet.
     required: Arc<BTreeSet<ParamKey>>,
-    /// The names that rendered texts used, if they are noted.
-    used: Option<Rc<RefCell<BTreeSet<String>>>>,
+    /// The names that rendered texts used.
+    used: Rc<RefCell<BTreeSet<String>>>,
     values: Values,
 }
 
@@ -71,20 +71,14 @@ impl Templates {
             keys: params.iter().map(|(key, _)| key.clone()).collect(),
             unusable: Arc::new(unusable.collect()),
             required: Arc::new(required.map(|(key, _)| key.clone()).collect()),
-            used: None,
+            used: Rc::default(),
             values,
         }
     }
 
-    /// Starts to note the names that texts use, for [`Templates::uses`].
-    pub(super) fn note_names(&mut self) {
-        self.used = Some(Rc::default());
-    }
-
     /// Reports whether a rendered text used the param.
     pub(super) fn uses(&self, key: &ParamKey) -> bool {
-        let used = self.used.as_ref().map(|used| used.borrow());
-        used.is_some_and(|used| used.iter().any(|name| is_or_contains(name, key)))
+        self.used.borrow().iter().any(|name| is_or_contains(name, key))
     }
 
     /// Returns the reason that no stage can use the param.
@@ -204,16 +198,14 @@ impl Templates {
             .environment
             .render_str(text, context)
             .map_err(|error| self.explain(text, &error))?;
-        if self.used.is_some() || !self.unusable.is_empty() {
-            let names = self.names_in(text);
-            let is_used = |key: &&ParamKey| {
-                names.iter().any(|name| name != "params" && is_or_contains(name, key))
-            };
-            if let Some(key) = self.unusable.keys().find(is_used) {
-                return Err(self.unusable[key].clone());
-            }
-            self.used.iter().for_each(|used| used.borrow_mut().extend(names.iter().cloned()));
+        let names = self.names_in(text);
+        let is_used = |key: &&ParamKey| {
+            names.iter().any(|name| name != "params" && is_or_contains(name, key))
+        };
+        if let Some(key) = self.unusable.keys().find(is_used) {
+            return Err(self.unusable[key].clone());
         }
+        self.used.borrow_mut().extend(names);
         Ok(rendered)
     }
 

@@ -47,7 +47,7 @@ pub struct PipelineSnapshot {
 pub struct Header {
     pub inputs: Inputs,
     name: Option<String>,
-    /// The params that a stage reads.
+    /// The params that a stage reads or has in its texts.
     pub params: BTreeMap<ParamKey, ParamValue>,
     warnings: Vec<String>,
     goals: Goals,
@@ -270,6 +270,7 @@ impl PipelineSnapshot {
             shared_by_worktrees,
             remotes,
             external,
+            params,
             ..
         } = &self.header;
         Some(Pipeline {
@@ -286,6 +287,8 @@ impl PipelineSnapshot {
             shared_by_worktrees: shared_by_worktrees.clone(),
             remotes: remotes.clone(),
             external: external.clone(),
+            // With those that stages read, among which they count once.
+            rendered_params: params.clone(),
             graph: Graph::new(needs.collect()).ok()?,
             stages,
         })

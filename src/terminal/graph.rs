@@ -231,6 +231,7 @@ mod tests {
             links: Default::default(),
             warnings: Default::default(),
             cache_dir: None,
+            rendered_params: Default::default(),
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),
             graph: Graph::new(
                 stages

@@ -106,6 +106,26 @@ outs = ["out"]
 "#;
 
 #[test]
+fn params_in_texts() {
+    let sandbox = Sandbox::with(
+        "[params]\nrate = 0.1\nunused = 1\n\
+         [stages.a]\ncmd = 'echo {{ params.rate }} > a'\nouts = ['a']\n\
+         [stages.b]\ncmd = 'cat in > b'\ndeps = ['in']\nouts = ['b']\n",
+    );
+    sandbox.write("in", "1");
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["run", "-p", "rate=0.2"]);
+    assert_eq!(show(&sandbox, "run-2")["params"], json!({ "rate": 0.2 }));
+    let done = sandbox.ok(&["params", "diff", "run-1", "run-2"]);
+    assert!(done.stdout.contains("rate"), "{done}");
+    // The stage with the param is up to date, and its declaration is not read again.
+    sandbox.ok(&["run"]);
+    sandbox.write("in", "2");
+    sandbox.ok(&["run"]);
+    assert_eq!(show(&sandbox, "latest")["params"], json!({ "rate": 0.1 }));
+}
+
+#[test]
 fn reported_artifacts_are_kept() {
     let sandbox = Sandbox::with(DRAWING);
     sandbox.write("in", "first");

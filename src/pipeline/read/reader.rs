@@ -1,6 +1,6 @@
 //! The parser of the simple tables, and the checks that all tables share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -369,7 +369,7 @@ impl Reader {
         params: &Params,
         tokens: &Tokens,
         set: &[(String, Vec<ParamKey>)],
-    ) -> Vec<Stage> {
+    ) -> (Vec<Stage>, BTreeMap<ParamKey, ParamValue>) {
         let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
         let Some(table) = table.filter(|table| !table.is_empty()) else {
             if self.problems.is_empty() {
@@ -377,12 +377,9 @@ impl Reader {
                             in an empty directory, `repro init` writes an example";
                 self.problems.push(Problem::new(1, "no stage is declared").hint(hint));
             }
-            return Vec::new();
+            return (Vec::new(), BTreeMap::new());
         };
-        let mut templates = Templates::new(params);
-        if !set.is_empty() {
-            templates.note_names();
-        }
+        let templates = Templates::new(params);
         let mlflow = self.mlflow(root);
         let scope = Scope { params, templates: &templates, tokens, mlflow };
         let mut stages = Vec::with_capacity(table.len());
@@ -406,7 +403,9 @@ impl Reader {
         if self.problems.is_empty() {
             self.reject_unread(set, &stages, &templates);
         }
-        stages
+        let rendered = params.iter().filter(|(key, _)| templates.uses(key));
+        let rendered = rendered.map(|(key, value)| (key.clone(), value.clone())).collect();
+        (stages, rendered)
     }
 
     /// Reports the overrides of params that no stage reads: they change nothing.
