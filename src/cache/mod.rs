@@ -4,7 +4,7 @@
 //! ```text
 //! cache/objects/ab/cdef…   contents; read-only files
 //! cache/traces/ab/cdef…    outs of an execution, by fingerprint
-//! cache/tmp/               files being written
+//! cache/tmp/               files being written, and locks of what is being computed
 //! cache/partial/           objects that are being fetched in pieces
 //! cache/damaged/           files that `repro fsck --repair` has moved out of the folders above
 //! cache/unsynced           marker: some named files may not be on the disk yet
@@ -36,6 +36,7 @@
 //! - Nothing outside the cache may refer to a new object or trace before [`Cache::sync`] has
 //!   returned.
 
+mod computing;
 mod copy;
 pub mod inventory;
 mod objects;
@@ -49,6 +50,7 @@ pub mod walk;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+pub use self::computing::{Computing, Elsewhere};
 use self::copy::{ReflinkSupport, create, or_in_new_folder};
 use self::pending_sync::PendingSync;
 pub use self::real_path::real_path;

@@ -44,7 +44,7 @@ pub use self::objective::Objective;
 pub use self::options::{OnFailedBefore, OnFailure, Options};
 pub use self::results::{Repeat, Results, Trial, TrialState};
 pub use self::setup::{Setup, Strategy};
-pub use self::status::{Recorded, find, status, stop};
+pub use self::status::{Recorded, find, objective, status, stop};
 use self::stoppers::Stoppers;
 use self::trial::Context;
 use super::run::Shared;
@@ -53,10 +53,11 @@ use super::worktree::Worktree;
 use super::worktree::place::STATE;
 use super::{Project, project, provenance, resources};
 use crate::clock::now_millis;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{BestTrial, RunInfo, RunKind, RunStatus, SweepEvent, SweepSubscriber};
 use crate::pipeline::Override;
-use crate::runs::sweeps::{KEY, METRIC, SweepRecord};
+use crate::runs::sweeps::{KEY, METRIC, SweepRecord, already_running};
 use crate::runs::{Run, Store};
 use crate::sweep::{Axis, BadSpace, Halving, Point, Space};
 
@@ -87,7 +88,10 @@ pub fn sweep(
     // Worktrees and processes that a killed sweep has left; another run may be at work meanwhile.
     drop(project::hold(root));
     let project = Project::load(root, &space.overrides(&first))?;
+    let driving = project.cache.claim(&Digest::of(setup.key.as_bytes()));
     let earlier = earlier(&project.history, setup)?;
+    let _driving =
+        driving.map_err(|_| already_running(earlier.as_ref().map(|(_, run)| run.name)))?;
     let known = match &earlier {
         Some((store, run)) => known::read(store, run)?,
         None => Vec::new(),

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::engine::sweep;
 use crate::error::Result;
 use crate::event::RunName;
-use crate::filter::{Attribute, Comparison, Field, Filter, Known, Op, Test, Value};
+use crate::filter::Known;
 use crate::pipeline::{Goal, Goals};
 use crate::runs::{Lifecycle, Store};
 
@@ -112,30 +113,43 @@ fn below_parents(runs: &[RunName], parents: &BTreeMap<RunName, RunName>) -> Vec<
     rows
 }
 
-/// Returns the child with the best value of the last metric, by stage and key, that has a goal to
-/// maximize, or else one to minimize.
-fn best_child(
+/// Returns the child with the best value of the metric that a sweep optimizes. Without one, it is
+/// the last metric, by stage and key, that has a goal to maximize, or else one to minimize.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn best_child(
     store: &Store,
     run: RunName,
     lifecycle: Lifecycle,
     known: &Known,
     goals: &Goals,
 ) -> Result<Option<RunName>> {
+    let optimized = sweep::objective(&store.tags(run)?).map(|one| (one.metric, one.goal));
+    let judged = match optimized {
+        Some(judged) => Some(judged),
+        None => usual_metric(store, run, lifecycle, goals)?,
+    };
+    let Some((metric, goal)) = judged else { return Ok(None) };
+    // No child may have reported it yet.
+    let variants = known.metric(&metric).unwrap_or_default();
+    store.best_below(run, lifecycle, &variants, goal)
+}
+
+fn usual_metric(
+    store: &Store,
+    run: RunName,
+    lifecycle: Lifecycle,
+    goals: &Goals,
+) -> Result<Option<(String, Goal)>> {
     let mut names = BTreeSet::new();
     for child in store.children_in(run, lifecycle)?.into_iter().take(SAMPLED) {
         names.extend(store.metrics(child)?.into_keys());
     }
-    let wanted = [Goal::Max, Goal::Min].into_iter().find_map(|wanted| {
-        let full = names.iter().rev().map(|(stage, key)| stage.name_of(key));
-        full.into_iter().find(|full| goals.of(full) == Some(wanted))
-    });
-    let Some(metric) = wanted else { return Ok(None) };
-    let below = Comparison {
-        field: Field::Attribute(Attribute::Parent),
-        test: Test::Compare(Op::Eq, Value::Text(run.to_string())),
-    };
-    let filter = Filter { comparisons: vec![below] };
-    Ok(store.best(&metric, filter, known, goals, 1)?.runs.first().copied())
+    Ok([Goal::Max, Goal::Min].into_iter().find_map(|wanted| {
+        let mut full = names.iter().rev().map(|(stage, key)| stage.name_of(key));
+        full.find(|full| goals.of(full) == Some(wanted)).map(|full| (full, wanted))
+    }))
 }
 
 /// Number of children whose metrics are read to choose one.

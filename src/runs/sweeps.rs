@@ -66,10 +66,7 @@ impl SweepRecord {
     pub fn resume(history: &Path, run: &Run) -> Result<SweepRecord> {
         let store = Store::open(history, TIMEOUT)?;
         if liveness::is_alive(history, run.name) {
-            let name = run.name;
-            return Err(Error::usage(format!("the sweep is already running as {name}")).hint(
-                format!("`repro sweep status {name}` shows it, `repro sweep stop {name}` ends it"),
-            ));
+            return Err(already_running(Some(run.name)));
         }
         let alive = hold(history, run.name)?;
         let number = saturating_i64(run.name.0);
@@ -106,6 +103,16 @@ impl SweepRecord {
         store.conn.execute(sql, values).map_err(|err| database_error("write", err))?;
         Ok(())
     }
+}
+
+/// Returns the error of a sweep that another process drives, or is about to record.
+pub fn already_running(sweep: Option<RunName>) -> Error {
+    let Some(name) = sweep else {
+        return Error::usage("another process has just started the same sweep")
+            .hint("`repro sweep status` shows it");
+    };
+    Error::usage(format!("the sweep is already running as {name}"))
+        .hint(format!("`repro sweep status {name}` shows it, `repro sweep stop {name}` ends it"))
 }
 
 fn hold(history: &Path, run: RunName) -> Result<liveness::Alive> {

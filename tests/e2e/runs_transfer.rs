@@ -197,6 +197,25 @@ fn lock_must_be_valid() {
 }
 
 #[test]
+fn two_imports_at_once() {
+    let sandbox = two_projects();
+    sandbox.ok(&["-C", "a", "runs", "export", "run-1", "run-2", "../x.tar", "--with-objects"]);
+    let import = || {
+        let mut command = sandbox.command(&["-C", "b", "runs", "import", "../x.tar"]);
+        let piped = std::process::Stdio::piped;
+        command.stdout(piped()).stderr(piped()).spawn().unwrap()
+    };
+    let both = [import(), import(), import()];
+    for child in both {
+        let done = sandbox.done(deadline::wait(child));
+        assert_eq!(done.code, 0, "{done}");
+    }
+    let listed = sandbox.ok(&["-C", "b", "runs", "list", "--csv", "--columns", "uid"]).stdout;
+    let uids: std::collections::BTreeSet<&str> = listed.lines().skip(1).collect();
+    assert_eq!((uids.len(), listed.lines().count()), (3, 4), "{listed}");
+}
+
+#[test]
 fn running_run_is_refused() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo > started; cat goes-on'\nouts = []\n");
     sandbox.fifo("started");

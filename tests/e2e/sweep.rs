@@ -193,6 +193,36 @@ fn stopped_from_outside() {
 }
 
 #[test]
+fn equal_trials_of_two_sweeps() {
+    let sandbox = project();
+    let root = sandbox.root();
+    let root = root.display();
+    sandbox.fifo("begun");
+    sandbox.fifo("goes-on");
+    let wait = format!(
+        "case $lr in 0.2) echo > {root}/begun; cat {root}/goes-on;; 0.4) echo > {root}/begun;; esac"
+    );
+    sandbox.write("train.sh", wait);
+    let begin = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        sandbox.read_fifo("begun");
+        child
+    };
+    let first = begin(&["sweep", "-p", "lr=0.2,0.3", "-j", "1"]);
+    let second = begin(&["sweep", "-p", "lr=0.4,0.2", "-p", "model=small", "-j", "1"]);
+    // Ends every process that reads it.
+    let path = sandbox.path("goes-on");
+    deadline::within(move || std::fs::write(path, "").unwrap());
+    for child in [first, second] {
+        let done = sandbox.done(deadline::wait(child));
+        assert_eq!(done.code, 0, "{done}");
+    }
+    let expected = ["prepare", "train 0.2 small", "train 0.3 small", "train 0.4 small"];
+    assert_eq!(sorted_ran(&sandbox), expected);
+}
+
+#[test]
 fn changed_source() {
     let sandbox = project();
     sandbox.ok(&THREE);

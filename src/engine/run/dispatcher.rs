@@ -326,7 +326,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
         if is_input || !matches!(observation.decision, Decision::Run(_)) {
             return true;
         }
-        self.stages[ix].claim = self.shared.claim(observation.fingerprint.key(), ix);
+        self.stages[ix].claim =
+            self.shared.claim(&self.project.cache, observation.fingerprint.key(), ix);
         self.stages[ix].claim.is_some()
     }
 

@@ -1,5 +1,6 @@
 //! State that the runs of one process share: the machine's resources, and the fingerprints that
-//! are being computed. The trials of a sweep run at once; a run on its own shares with nobody.
+//! are being computed. The trials of a sweep run at once. What other processes compute, the cache
+//! tells.
 //!
 //! A run announces itself with [`Shared::join`] and gets messages from the others: that resources
 //! became free, and that a stage has ended which it waited for.
@@ -7,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use super::message::Message;
+use crate::cache::{Cache, Computing};
 use crate::digest::Digest;
 use crate::pipeline::StageIx;
 use crate::schedule::{Effect, Input, Scheduler};
@@ -39,6 +42,8 @@ pub(super) struct Membership {
 pub(super) struct Claim {
     shared: Arc<Shared>,
     key: Digest,
+    /// Given up before others of this process ask for it.
+    among_processes: Option<Computing>,
 }
 
 impl Shared {
@@ -81,14 +86,29 @@ impl Membership {
 
     /// Claims the computation of a fingerprint; `None` if another stage is computing it. The
     /// message `Computed` follows when that one has ended.
-    pub(super) fn claim(&self, key: Digest, stage: StageIx) -> Option<Claim> {
+    pub(super) fn claim(&self, cache: &Cache, key: Digest, stage: StageIx) -> Option<Claim> {
         let mut state = self.shared.state();
         if let Some(waiting) = state.computing.get_mut(&key) {
             waiting.push((self.sender.clone(), stage));
             return None;
         }
+        let among_processes = match cache.claim(&key) {
+            Ok(computing) => Some(computing),
+            Err(elsewhere) => {
+                let sender = self.sender.clone();
+                let wait = move || {
+                    elsewhere.wait();
+                    let _ = sender.send(Message::Computed(stage));
+                };
+                // It ends with the other process at the latest; nobody waits for the thread.
+                match thread::Builder::new().spawn(wait) {
+                    Ok(_) => return None,
+                    Err(_) => None,
+                }
+            }
+        };
         state.computing.insert(key, Vec::new());
-        Some(Claim { shared: Arc::clone(&self.shared), key })
+        Some(Claim { shared: Arc::clone(&self.shared), key, among_processes })
     }
 }
 
@@ -100,6 +120,7 @@ impl Drop for Membership {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        drop(self.among_processes.take());
         let waiting = self.shared.state().computing.remove(&self.key);
         for (run, stage) in waiting.into_iter().flatten() {
             let _ = run.send(Message::Computed(stage));

@@ -1,5 +1,6 @@
 //! Recorded sweeps: their trials, and ending one that is running.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -82,9 +83,13 @@ pub fn status(root: &Path, name: Option<&str>) -> Result<Recorded> {
     let (store, run) = find(root, name)?;
     let run = store.run(run)?;
     let trials = known::read(&store, &run)?;
-    let metric = run.tags.get(METRIC);
-    let objective = metric.and_then(|text| objective::parse(METRIC, text, &Goals::default()).ok());
+    let objective = objective(&run.tags);
     Ok(Recorded { run, objective, trials })
+}
+
+/// Returns the metric that the sweep with these tags optimizes.
+pub fn objective(tags: &BTreeMap<String, String>) -> Option<Objective> {
+    objective::parse(METRIC, tags.get(METRIC)?, &Goals::default()).ok()
 }
 
 /// Asks the process that drives a sweep to stop, as Ctrl-C does, and returns its id.

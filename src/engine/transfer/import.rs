@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::hashing::Hashing;
 use super::manifest::{Entry, MANIFEST, Manifest, PARTS, refused};
+use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
@@ -67,6 +68,9 @@ pub fn import(
         return Err(refused("it is incomplete"));
     }
     let manifest = Manifest::parse(&text, length)?;
+    // Another process may import the same runs.
+    let cache = Cache::open(&project::cache_dir(root));
+    let _alone = cache.claim_waiting(&Digest::of(b"runs import"));
     let store = Store::open(root, PATIENCE)?;
     let mut new: Vec<&Entry> = Vec::new();
     for run in &manifest.runs {

@@ -2,11 +2,13 @@
 
 use super::query::{Found, Level, Query};
 use crate::error::{Error, Result};
+use crate::event::RunName;
 use crate::filter::{
     Comparison, Direction, Field, Filter, Known, MetricName, Op, Order, Test, Value,
 };
 use crate::pipeline::{Goal, Goals};
 use crate::runs::record::Lifecycle;
+use crate::runs::rows::{run_name, signed};
 use crate::runs::store::Store;
 
 impl Store {
@@ -39,6 +41,41 @@ impl Store {
             limit,
         };
         self.search(&query, known, goals)
+    }
+
+    /// Returns the run directly below `run` with the best number for one of `metrics`; the newest
+    /// among equals.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn best_below(
+        &self,
+        run: RunName,
+        lifecycle: Lifecycle,
+        metrics: &[MetricName],
+        goal: Goal,
+    ) -> Result<Option<RunName>> {
+        // The children are few, whatever the number of runs that have the metric.
+        let sql = "SELECT below.number, CASE WHEN final.run IS NULL THEN last ELSE final.value END
+                   FROM runs AS above JOIN runs AS below ON below.parent = above.uid
+                   LEFT JOIN metrics AS final ON final.run = below.number
+                       AND final.stage = ?3 AND final.key = ?4
+                   LEFT JOIN series ON series.run = below.number
+                       AND series.stage = ?3 AND series.key = ?4
+                   WHERE above.number = ?1 AND below.lifecycle = ?2";
+        let mut best: Option<(f64, RunName)> = None;
+        for MetricName { stage, key } in metrics {
+            let values = (signed(run), lifecycle.word(), stage, key);
+            let rows = self.query_all(sql, values, |row| Ok((run_name(row)?, row.get(1)?)))?;
+            for (run, value) in rows {
+                let Some(value): Option<f64> = value else { continue };
+                let value = if goal == Goal::Max { value } else { -value };
+                if best.is_none_or(|best| (value, run) > best) {
+                    best = Some((value, run));
+                }
+            }
+        }
+        Ok(best.map(|(_, run)| run))
     }
 }
 
