@@ -156,6 +156,9 @@ pub(super) fn database_error(verb: &str, err: rusqlite::Error) -> Error {
     }
     match code {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.hint(start_anew()),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            error.hint(format!("make `{FOLDER}` and the files in it writable for this user"))
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => error
             .hint("another process has been writing to it for seconds: try again when it is done"),
         _ => error,

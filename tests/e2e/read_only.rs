@@ -49,6 +49,32 @@ fn sandbox(link: &str) -> Sandbox {
 }
 
 #[test]
+fn read_only_history() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\n");
+    ok(&sandbox, &["run"]);
+    let allow = |db: u32, folder: u32| {
+        for (path, mode) in [("runs/runs.db", db), ("runs", folder)] {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(sandbox.path(path), mode).unwrap();
+        }
+    };
+    allow(0o444, 0o555);
+    for args in [
+        &["runs", "tag", "run-1", "a=b"][..],
+        &["runs", "note", "run-1", "x"],
+        &["runs", "rm", "run-1"],
+    ] {
+        let done = repro(&sandbox, args);
+        assert_ne!(done.code, 0, "{done}");
+        let hint = "make `runs` and the files in it writable for this user";
+        assert!(done.stderr.contains(hint), "{done}");
+    }
+    ok(&sandbox, &["runs", "show", "run-1"]);
+    allow(0o644, 0o755);
+    ok(&sandbox, &["runs", "note", "run-1", "x"]);
+}
+
+#[test]
 fn read_only_out_is_replaced() {
     for link in ["copy", "symlink", "hardlink"] {
         let sandbox = sandbox(link);
