@@ -156,7 +156,7 @@ pub(super) fn run_style(state: RunState) -> style::Style {
         RunState::Ok => style::GOOD,
         RunState::Failed => style::BAD,
         RunState::Interrupted => style::PARTIAL,
-        RunState::Running => style::LIVELY,
+        RunState::Running | RunState::Scheduled => style::LIVELY,
     }
 }
 

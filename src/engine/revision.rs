@@ -12,7 +12,7 @@ use crate::event::{RunKind, RunName};
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
 use crate::repo_path::RepoPath;
-use crate::runs::{Artifact, Origin, Run, Store, lock_after, query};
+use crate::runs::{Artifact, Origin, Run, Store, files, lock_after, query};
 
 /// A source of old states.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,8 +84,11 @@ impl Revision {
         };
         let mut outs = outs_of_run(root, run)?;
         let reported = contents(&run.artifacts, Origin::Reported);
-        // The cache does not have what clients upload.
-        outs.extend(reported.filter(|(stage, ..)| *stage != StageName::outside()));
+        let history = place::home(root);
+        outs.extend(
+            reported
+                .filter(|(stage, path, _)| !files::is_uploaded(&history, run.name, stage, path)),
+        );
         Ok(outs)
     }
 }

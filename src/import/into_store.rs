@@ -99,7 +99,7 @@ impl Copy<'_> {
     ) -> Result<RunName> {
         let known = self.store.with_uid(uid)?;
         if let Some(number) = known
-            && self.store.run(number)?.state != RunState::Running
+            && self.store.run(number)?.state.is_final()
         {
             self.imported.known += 1;
             return Ok(number);
@@ -198,6 +198,7 @@ impl Copy<'_> {
             if files::existing(&self.project.history, &owner, Some(&path)).is_some() {
                 continue;
             }
+            let outside = StageName::outside();
             let mut file = source.open(place, &name)?;
             let mut upload = Upload::begin(&self.project.history)?;
             let mut buffer = vec![0; 1 << 18];
@@ -211,7 +212,7 @@ impl Copy<'_> {
                     }
                 }
             }
-            self.store.atomically(|store| store.keep_upload(&upload, &owner, &path))?;
+            self.store.atomically(|store| store.keep_upload(&upload, &owner, &outside, &path))?;
             self.imported.files += 1;
         }
         Ok(())
@@ -311,6 +312,7 @@ fn fill(store: &Store, number: RunName, run: &Run, points: &[LoggedPoint]) -> Re
         "FINISHED" => RunState::Ok,
         "FAILED" => RunState::Failed,
         "KILLED" => RunState::Interrupted,
+        "SCHEDULED" => RunState::Scheduled,
         _ => RunState::Running,
     };
     let name = Some(run.name.clone()).filter(|name| !name.is_empty());

@@ -58,7 +58,7 @@ impl Export<'_> {
         let mut found = self.known(run, &experiment)?;
         if let Some(known) = &found {
             let status = known["info"]["status"].as_str().unwrap_or_default();
-            if status == run.status && status != "RUNNING" {
+            if status == run.status && !matches!(status, "RUNNING" | "SCHEDULED") {
                 self.exported.known += 1;
                 return Ok(());
             }

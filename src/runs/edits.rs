@@ -138,7 +138,7 @@ impl Store {
     pub(super) fn mark_edited(&self, run: RunName, field: &Field) -> Result<()> {
         let sql = "INSERT INTO edits (run, field, at)
                    SELECT number, ?2, ?3 FROM runs
-                   WHERE number = ?1 AND status != 'running'
+                   WHERE number = ?1 AND status NOT IN ('running', 'scheduled')
                    ON CONFLICT DO UPDATE SET at = min(max(excluded.at, at + 1), ?4)";
         self.execute(sql, (signed(run), field.text(), now_millis(), MAX_STAMP)).map(drop)
     }

@@ -1,5 +1,6 @@
 //! Files that clients upload to a run or a logged model. They are kept in the history, not in the
-//! cache: `runs/run-12/artifacts/PATH` and `runs/models/ID/artifacts/PATH`.
+//! cache: `runs/run-12/artifacts/PATH` and `runs/models/ID/artifacts/PATH`. What a stage uploads to
+//! its run has a path below its name, `train/model.pkl`, as its metrics are called `train.loss`.
 //!
 //! # Invariants
 //!
@@ -24,6 +25,7 @@ use super::store::{FOLDER, Store};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::RunName;
+use crate::pipeline::StageName;
 use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::state_folder;
@@ -149,6 +151,13 @@ pub fn existing(history: &Path, owner: &Owner, path: Option<&RepoPath>) -> Optio
     inside(&folder, &full).ok().map(|()| full)
 }
 
+/// Reports whether a client uploaded the artifact of a run, so that the cache does not have it.
+pub fn is_uploaded(history: &Path, run: RunName, stage: &StageName, path: &RepoPath) -> bool {
+    let is_below = || path.as_str().split('/').next() == Some(stage.as_str());
+    *stage == StageName::outside()
+        || is_below() && existing(history, &Owner::Run(run), Some(path)).is_some()
+}
+
 /// Lists a folder of uploaded files, by name; `None` stands for the owner's whole folder.
 ///
 /// # Errors
@@ -211,18 +220,26 @@ impl Store {
         Ok(uri.unwrap_or_default())
     }
 
-    /// Names an uploaded file and records its digest. Begins no transaction.
+    /// Names a file that `stage`, or nobody's stage, uploaded, and records its digest. Begins no
+    /// transaction.
     ///
     /// # Errors
     /// The path is a folder, or leads through a file.
-    pub fn keep_upload(&self, upload: &Upload, owner: &Owner, path: &RepoPath) -> Result<()> {
+    pub fn keep_upload(
+        &self,
+        upload: &Upload,
+        owner: &Owner,
+        stage: &StageName,
+        path: &RepoPath,
+    ) -> Result<()> {
         if let Owner::Run(run) = owner {
             const SQL: &str = "
                 INSERT INTO artifacts (run, stage, path, kind, digest, reported)
-                VALUES (?1, '', ?2, 'file', ?3, 1)
-                ON CONFLICT DO UPDATE SET digest = excluded.digest";
+                VALUES (?1, ?4, ?2, 'file', ?3, 1)
+                ON CONFLICT DO UPDATE SET digest = excluded.digest WHERE reported = 1";
             let digest = upload.digest().to_string();
-            self.execute(SQL, params![signed(*run), path.as_str(), digest])?;
+            let row = params![signed(*run), path.as_str(), digest, stage.as_str()];
+            self.execute(SQL, row)?;
         }
         upload.rename(&self.root, owner, path)
     }
@@ -234,7 +251,8 @@ impl Store {
     pub fn remove_upload(&self, owner: &Owner, path: &RepoPath) -> Result<()> {
         if let Owner::Run(run) = owner {
             const SQL: &str = "
-                DELETE FROM artifacts WHERE run = ?1 AND stage = ''
+                DELETE FROM artifacts WHERE run = ?1 AND reported = 1
+                    AND (stage = '' OR substr(path, 1, length(stage) + 1) = stage || '/')
                     AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
             self.execute(SQL, params![signed(*run), path.as_str()])?;
         }
@@ -301,7 +319,7 @@ mod tests {
     fn put(store: &Store, owner: &Owner, path: &str, bytes: &[u8]) -> Result<()> {
         let mut upload = Upload::begin(&store.root)?;
         bytes.chunks(3).try_for_each(|chunk| upload.write(chunk))?;
-        store.keep_upload(&upload, owner, &parse_path(path)?)
+        store.keep_upload(&upload, owner, &StageName::outside(), &parse_path(path)?)
     }
 
     fn rows(store: &Store) -> Vec<(String, String)> {

@@ -51,6 +51,8 @@ impl Lifecycle {
 /// State of a recorded run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
+    /// To be started later, as a client of MLflow said.
+    Scheduled,
     Running,
     Ok,
     Failed,
@@ -62,6 +64,7 @@ impl RunState {
     /// Returns the state as it is stored and displayed.
     pub fn word(self) -> &'static str {
         match self {
+            RunState::Scheduled => "scheduled",
             RunState::Running => "running",
             RunState::Ok => "ok",
             RunState::Failed => "failed",
@@ -70,8 +73,14 @@ impl RunState {
     }
 
     pub(super) fn parse(word: &str) -> Option<RunState> {
-        use RunState::{Failed, Interrupted, Ok, Running};
-        [Running, Ok, Failed, Interrupted].into_iter().find(|state| state.word() == word)
+        use RunState::{Failed, Interrupted, Ok, Running, Scheduled};
+        let all = [Scheduled, Running, Ok, Failed, Interrupted];
+        all.into_iter().find(|state| state.word() == word)
+    }
+
+    /// Reports whether the run has ended, so that its record is complete.
+    pub fn is_final(self) -> bool {
+        !matches!(self, RunState::Scheduled | RunState::Running)
     }
 }
 

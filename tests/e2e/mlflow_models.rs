@@ -17,6 +17,30 @@ fn change(mlflow: &Mlflow, method: &str, path: &str, body: &Value) -> Value {
 }
 
 #[test]
+fn versions_of_a_model() {
+    let mlflow = Mlflow::start();
+    let id = create(&mlflow, json!({ "experiment_id": "0", "name": "net" }));
+    mlflow.post("registered-models/create", json!({ "name": "genre" }));
+    let tag = || {
+        let model = mlflow.get(&format!("logged-models/{id}"))["model"].take();
+        value_of(&model["info"]["tags"], "mlflow.modelVersions").cloned()
+    };
+    assert_eq!(tag(), None);
+    for version in ["1", "2"] {
+        let source = format!("models:/{id}");
+        let new = json!({ "name": "genre", "source": source, "model_id": id });
+        let made = mlflow.post("model-versions/create", new);
+        assert_eq!(made["model_version"]["version"], version);
+    }
+    let both = r#"[{"name":"genre","version":"1"},{"name":"genre","version":"2"}]"#;
+    assert_eq!(tag(), Some(json!(both)));
+    // The fluent API adds the version itself.
+    let twice = json!({ "tags": [{ "key": "mlflow.modelVersions", "value": "[1, 2, 3]" }] });
+    change(&mlflow, "PATCH", &format!("logged-models/{id}/tags"), &twice);
+    assert_eq!(tag(), Some(json!(both)));
+}
+
+#[test]
 fn life_of_a_model() {
     let mlflow = Mlflow::start();
     let run = mlflow.run();

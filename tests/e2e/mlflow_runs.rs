@@ -113,7 +113,7 @@ fn states() {
         (json!("KILLED"), "KILLED", "interrupted"),
         (json!(3), "FINISHED", "ok"),
         (json!("NOT_A_STATUS"), "FINISHED", "ok"),
-        (json!("SCHEDULED"), "RUNNING", "running"),
+        (json!("SCHEDULED"), "SCHEDULED", "scheduled"),
         (json!("RUNNING"), "RUNNING", "running"),
     ] {
         let body = json!({ "run_id": run, "status": status });

@@ -84,6 +84,61 @@ fn stage_owns_what_it_logs() {
 }
 
 #[test]
+fn stage_owns_its_files() {
+    let (mlflow, run) = recorded();
+    let base = format!("/run/{run}/stage/train");
+    let own = mlflow.get(&format!("{base}/api/2.0/mlflow/runs/get?run_id={run}"));
+    let root = own["run"]["info"]["artifact_uri"].as_str().unwrap();
+    assert_eq!(root, format!("mlflow-artifacts:/0/{run}/artifacts/train"));
+    // A client names files by that root.
+    let proxy = "api/2.0/mlflow-artifacts/artifacts";
+    let place = root.strip_prefix("mlflow-artifacts:/").unwrap();
+    let target = format!("{base}/{proxy}/{place}/model/weights.bin");
+    assert_eq!(mlflow.server.request("PUT", &target, b"12345").status, 200);
+    let other = format!("/{proxy}/0/{run}/artifacts/model/weights.bin");
+    assert_eq!(mlflow.server.request("PUT", &other, b"1").status, 200);
+    let listed = |base: &str, path: &str| {
+        let query = format!("artifacts/list?run_id={run}&path={path}");
+        let answer = mlflow.get(&format!("{base}/api/2.0/mlflow/{query}"));
+        let files = answer["files"].as_array().cloned().unwrap_or_default();
+        let path = |file: &serde_json::Value| file["path"].as_str().unwrap().to_owned();
+        (answer["root_uri"].as_str().unwrap().to_owned(), files.iter().map(path).collect())
+    };
+    let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(listed(&base, ""), (root.to_owned(), files(&["model"])));
+    assert_eq!(listed(&base, "model"), (root.to_owned(), files(&["model/weights.bin"])));
+    let whole = format!("mlflow-artifacts:/0/{run}/artifacts");
+    assert_eq!(listed("", ""), (whole.clone(), files(&["model", "train"])));
+    assert_eq!(listed("", "train/model"), (whole, files(&["train/model/weights.bin"])));
+    let artifacts = mlflow.get("/api/runs/run-1/artifacts")["artifacts"].take();
+    let shown = artifacts.as_array().unwrap().iter();
+    let shown = shown.map(|one| (one["stage"].as_str().unwrap(), one["bytes"].as_u64().unwrap()));
+    assert_eq!(shown.collect::<Vec<_>>(), [("", 1), ("train", 5)]);
+    assert_ne!(mlflow.sandbox.repro(&["get", "run-1:train/model/weights.bin"]).code, 0);
+    assert_eq!(mlflow.server.request("DELETE", &target, b"").status, 200);
+    assert_eq!(listed(&base, "model").1, files(&[]));
+    assert_eq!(listed("", "model").1, files(&["model/weights.bin"]));
+}
+
+#[test]
+fn further_runs_of_a_stage() {
+    let (mlflow, run) = recorded();
+    let create = format!("/run/{run}/stage/train/api/2.0/mlflow/runs/create");
+    let made = mlflow.post(&create, json!({ "experiment_id": "0", "start_time": 1 }));
+    let tags = &made["run"]["data"]["tags"];
+    assert_eq!(value_of(tags, "mlflow.parentRunId"), Some(&json!(run)));
+    let below = json!([{ "key": "mlflow.parentRunId", "value": made["run"]["info"]["run_id"] }]);
+    let nested = json!({ "experiment_id": "0", "start_time": 2, "tags": below });
+    let nested = mlflow.post(&create, nested);
+    let tags = &nested["run"]["data"]["tags"];
+    assert_eq!(value_of(tags, "mlflow.parentRunId"), Some(&below[0]["value"]));
+    // The latest run is that of the pipeline.
+    assert!(mlflow.sandbox.ok(&["runs", "show"]).stdout.starts_with("run-1  ok"));
+    // A client may have forgotten its run.
+    mlflow.sandbox.ok(&["runs", "rm", "run-2"]);
+}
+
+#[test]
 fn stage_cannot_end_run() {
     let (mlflow, run) = recorded();
     let body = json!({ "run_id": run, "status": "FAILED", "end_time": 5, "run_name": "x" });

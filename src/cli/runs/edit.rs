@@ -12,7 +12,7 @@ use clap::Args;
 use crate::cli::common::{goals, store};
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::plural::count;
-use crate::runs::{Lifecycle, RunName, RunState, Store};
+use crate::runs::{Lifecycle, RunKind, RunName, RunState, Store};
 use crate::terminal::{self, stdout};
 
 /// Add tags to a run, remove them, or list them
@@ -215,7 +215,8 @@ impl RemoveArgs {
         let runs = all(&store, root, &self.runs)?;
         for run in &runs {
             let found = store.run(*run)?;
-            if found.state == RunState::Running {
+            // The client of an external run may have forgotten it.
+            if found.state == RunState::Running && found.info.kind != RunKind::External {
                 return Err(Error::usage(format!("{run} is still running"))
                     .hint("stop it first, and delete it when it has ended"));
             }

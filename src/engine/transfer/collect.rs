@@ -14,7 +14,7 @@ use crate::digest::{Content, Digest};
 use crate::engine::project;
 use crate::error::{Error, Result};
 use crate::regular_file;
-use crate::runs::{Run, RunName, RunState, Store, lock_after, run_dir};
+use crate::runs::{Run, RunName, Store, lock_after, run_dir};
 
 /// The files whose contents become parts, with their sizes, by digest.
 #[derive(Debug, Default)]
@@ -34,8 +34,8 @@ impl Collector<'_> {
     /// `staged`.
     pub(super) fn entry(&mut self, name: RunName, staged: &mut Vec<PathBuf>) -> Result<Entry> {
         let run = self.store.run(name)?;
-        if run.state == RunState::Running {
-            return Err(Error::usage(format!("{name} is still running"))
+        if !run.state.is_final() {
+            return Err(Error::usage(format!("{name} is still {}", run.state.word()))
                 .hint("export it when it has ended"));
         }
         let staging = project::staging(self.root);

@@ -2,10 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Value, json};
+
 use super::{ClientModel, FILES, ModelMetric, ModelStatus, RUN};
 use crate::error::{Error, Result};
 use crate::runs::record::Lifecycle;
 use crate::runs::store::Store;
+
+/// The tag in which clients look for the registered versions of a logged model.
+const VERSIONS: &str = "mlflow.modelVersions";
 
 type Models = HashMap<String, ClientModel>;
 
@@ -57,6 +62,7 @@ impl Store {
         for (id, version) in rows {
             found.entry(id).and_modify(|model| model.registrations.push(version));
         }
+        found.values_mut().for_each(tag_versions);
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
@@ -114,4 +120,18 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Gives a model the tag with its versions. What a client has stored there can be out of date.
+fn tag_versions(model: &mut ClientModel) {
+    if model.registrations.is_empty() {
+        return;
+    }
+    let versions = model.registrations.iter();
+    let versions = versions
+        .map(|(name, version)| json!({ "name": name, "version": version.to_string() }))
+        .collect::<Value>();
+    model.tags.retain(|(key, _)| key != VERSIONS);
+    model.tags.push((VERSIONS.to_owned(), versions.to_string()));
+    model.tags.sort();
 }

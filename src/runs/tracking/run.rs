@@ -73,10 +73,11 @@ impl Store {
         if let Some(state) = update.state {
             // A run that goes on has no end.
             let sql = "UPDATE runs SET status = ?2,
-                           ended = CASE WHEN ?2 = 'running' THEN NULL ELSE ended END,
-                           took = CASE WHEN ?2 = 'running' THEN NULL ELSE took END
+                           ended = CASE WHEN ?4 THEN ended END,
+                           took = CASE WHEN ?4 THEN took END
                        WHERE number = ?1 AND kind = ?3";
-            self.execute(sql, (number, state.word(), RunKind::External.word()))?;
+            let row = (number, state.word(), RunKind::External.word(), state.is_final());
+            self.execute(sql, row)?;
         }
         if let Some(ended) = update.ended {
             let sql = "UPDATE runs SET ended = ?2, took = max(0, ?2 - started)

@@ -4,9 +4,11 @@
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::target::Target;
 use crate::engine::Project;
 use crate::engine::artifacts::{Artifacts, Opened};
 use crate::error::{Error, Result};
+use crate::pipeline::StageName;
 use crate::repo_path::RepoPath;
 use crate::runs::Store;
 use crate::runs::files::{self, Listed, Owner, Place, Upload, parse_path};
@@ -99,14 +101,22 @@ async fn upload_to_run(state: &State, request: &Request) -> Answer {
 
 async fn receive(state: &State, request: &Request, id: &str, path: RepoPath) -> Answer {
     let owner = owner(state, id).await?;
+    let stage = stage_of(request, id, &path)?;
     let history = state.history.clone();
     let mut upload = state.work(move || Upload::begin(&history)).await?;
     let mut body = request.body_stream();
     while let Some(piece) = next_piece(&mut body).await? {
         upload = state.work(move || upload.write(&piece).map(|()| upload)).await?;
     }
-    state.write(move |store| store.keep_upload(&upload, &owner, &path)).await?;
+    state.write(move |store| store.keep_upload(&upload, &owner, &stage, &path)).await?;
     Ok(Response::empty(StatusCode::OK))
+}
+
+/// Returns the stage that the sender works for, if the file is in its folder.
+fn stage_of(request: &Request, id: &str, path: &RepoPath) -> Result<StageName, Refusal> {
+    let Target { stage, .. } = Target::of(request, id)?;
+    let is_own = path.as_str().split_once('/').is_some_and(|(folder, _)| folder == stage.as_str());
+    Ok(if is_own { stage } else { StageName::outside() })
 }
 
 /// Returns the next piece of a body, which is large unless it is the last.
@@ -233,19 +243,23 @@ async fn list_of_run(state: &State, request: &Request) -> Answer {
     let Some(id) = run_id(request).map(str::to_owned) else {
         return Err(Refusal::invalid("Missing value for required parameter 'run_id'."));
     };
-    let (owner, root) = state
+    let folder = Target::of(request, &id)?.folder();
+    let (owner, mut root) = state
         .read(move |store| {
             let owner = owner_in(store, &id)?;
             let root = store.artifact_uri(&owner)?;
             Ok::<_, Refusal>((owner, root))
         })
         .await?;
-    list_with_paths(state, request, owner, Some(root)).await
+    if let Some(folder) = &folder {
+        root = format!("{root}/{folder}");
+    }
+    list_with_paths(state, request, owner, Some(root), folder).await
 }
 
 async fn list_of_model(state: &State, request: &Request, id: &str) -> Answer {
     let owner = model(state, id).await?;
-    list_with_paths(state, request, owner, None).await
+    list_with_paths(state, request, owner, None, None).await
 }
 
 async fn list_with_paths(
@@ -253,6 +267,7 @@ async fn list_with_paths(
     request: &Request,
     owner: Owner,
     root: Option<String>,
+    folder: Option<RepoPath>,
 ) -> Answer {
     let under = request.query.get("path").or_else(|| request.query.get("artifact_directory_path"));
     let path = match under.map(|path| path.trim_matches('/')) {
@@ -260,6 +275,10 @@ async fn list_with_paths(
         Some(path) => Some(checked(path)?),
     };
     let prefix = path.as_ref().map_or_else(String::new, |path| format!("{path}/"));
+    let path = match (folder, path) {
+        (Some(folder), Some(path)) => Some(checked(&format!("{folder}/{path}"))?),
+        (folder, path) => folder.or(path),
+    };
     let listed = entries(state, owner, path).await?;
     let mut answer = Map::new();
     if let Some(root) = root {

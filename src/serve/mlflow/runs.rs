@@ -17,6 +17,7 @@ use crate::serve::state::State;
 
 /// The tag with the name of a run.
 const NAME: &str = "mlflow.runName";
+const PARENT: &str = "mlflow.parentRunId";
 const USER: &str = "mlflow.user";
 /// The states of MLflow, numbered from 1.
 const STATUSES: [&str; 5] = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
@@ -50,6 +51,12 @@ async fn create(state: &State, request: &Request) -> Answer {
     let mut tags = message.pairs("tags")?;
     for (at, (key, value)) in tags.iter_mut().enumerate() {
         *value = check_tag(&format!("tags[{at}]."), key, value)?;
+    }
+    // What a stage makes beside the run of the pipeline is a part of it.
+    if let Some(run) = request.run()
+        && !tags.iter().any(|(key, _)| key == PARENT)
+    {
+        tags.push((PARENT.to_owned(), run.to_owned()));
     }
     let tagged = tags.iter().rev().find(|(key, _)| key == NAME).map(|(_, name)| name.clone());
     let name = match (message.owned("run_name")?, tagged.filter(|name| !name.is_empty())) {
@@ -104,7 +111,8 @@ async fn update(state: &State, request: &Request) -> Answer {
 
 fn state_of(status: &str) -> Option<RunState> {
     match status {
-        "RUNNING" | "SCHEDULED" => Some(RunState::Running),
+        "RUNNING" => Some(RunState::Running),
+        "SCHEDULED" => Some(RunState::Scheduled),
         "FINISHED" => Some(RunState::Ok),
         "FAILED" => Some(RunState::Failed),
         "KILLED" => Some(RunState::Interrupted),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::error::{invalid, no_experiment, no_run};
 use crate::event::RunUid;
 use crate::pipeline::StageName;
+use crate::repo_path::RepoPath;
 use crate::runs::{ClientRun, Lifecycle, RunName, Store};
 use crate::serve::http::{Refusal, Request};
 
@@ -40,6 +41,11 @@ impl Target {
         Ok(Target { id: id.to_owned(), stage })
     }
 
+    /// Returns the folder of the files that the sender uploads; `None` for the root.
+    pub(super) fn folder(&self) -> Option<RepoPath> {
+        RepoPath::parse_canonical(self.stage.as_str())
+    }
+
     /// Returns the run, deleted or not.
     pub(super) fn find(&self, store: &Store) -> Result<RunName, Refusal> {
         let found = match RunUid::parse(&self.id) {
@@ -69,6 +75,7 @@ impl Target {
         if self.stage == StageName::outside() {
             return Ok(run);
         }
+        run.artifact_uri = format!("{}/{}", run.artifact_uri, self.stage);
         let prefix = format!("{}.", self.stage);
         run.metrics.retain_mut(|metric| shorten(&mut metric.key, &prefix));
         run.params.retain_mut(|(key, _)| shorten(key, &prefix));
