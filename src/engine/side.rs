@@ -175,6 +175,17 @@ impl Side {
     }
 }
 
+/// Finds the sides that are named; without a name, the last two runs.
+///
+/// # Errors
+/// A name stands for nothing, or there are no runs.
+pub fn named(root: &Path, names: &[String]) -> Result<Vec<Side>> {
+    match names {
+        [name] => Ok(vec![Side::find(root, name)?]),
+        names => at_least_two(root, names),
+    }
+}
+
 /// Finds the sides to compare: those that are named; one with the last run; the last two runs
 /// without a name.
 ///

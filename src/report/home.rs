@@ -11,7 +11,7 @@ use crate::event::{Failure, GitState, Millis, RunKind, RunName, Timestamp};
 use crate::number::Number;
 use crate::pipeline::{Goal, Goals, StageName};
 use crate::runs::compare::metric_key;
-use crate::runs::{LOG, Run, Series, StageRecord, StageState, Store, stage_dir};
+use crate::runs::{LOG, Metrics, Run, Series, StageRecord, StageState, Store, stage_dir};
 
 /// Greatest number of runs in progress that are shown.
 const MOST_RUNNING: usize = 8;
@@ -96,7 +96,7 @@ pub struct LastRun {
     pub before: Option<RunName>,
 }
 
-/// A final metric, with its value in the run before.
+/// The last value of a metric, with that in the run before.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FinalMetric {
     pub key: String,
@@ -189,7 +189,7 @@ impl RunNow {
 
 impl MetricNow {
     fn new(series: &Series, goals: &Goals) -> MetricNow {
-        let key = format!("{}.{}", series.stage, series.key);
+        let key = series.stage.name_of(&series.key);
         let goal = goals.of(&key);
         let best = match goal {
             Some(Goal::Max) => series.max,
@@ -226,17 +226,29 @@ impl StageNow {
     }
 }
 
+/// Returns the final metrics of a run, or without any the last values of its series: clients of
+/// MLflow log nothing else.
+fn latest_values(store: &Store, run: RunName) -> Result<Metrics> {
+    let finals = store.metrics(run)?;
+    if !finals.is_empty() {
+        return Ok(finals);
+    }
+    let series = store.series(run)?.into_iter();
+    Ok(series.map(|one| ((one.stage, one.key), one.last.value)).collect())
+}
+
 impl LastRun {
     /// Returns the last run that ended, without those that are a part of another.
     fn find(store: &Store, goals: &Goals) -> Result<Option<LastRun>> {
         let Some(name) = store.last_ended()? else { return Ok(None) };
         let run = store.run(name)?;
         let before = store.before(run.name)?;
-        let former = before.map_or(Ok(Default::default()), |before| store.metrics(before))?;
-        let metrics = run.metrics.iter().map(|(key, value)| {
-            let name = metric_key(key);
+        let former =
+            before.map_or(Ok(Default::default()), |before| latest_values(store, before))?;
+        let metrics = latest_values(store, run.name)?.into_iter().map(|(key, value)| {
+            let name = metric_key(&key);
             let goal = goals.of(&name);
-            FinalMetric { key: name, value: *value, before: former.get(key).copied(), goal }
+            FinalMetric { key: name, value, before: former.get(&key).copied(), goal }
         });
         let mut metrics: Vec<FinalMetric> = metrics.collect();
         metrics.sort_by_key(|metric| metric.goal.is_none());

@@ -43,6 +43,13 @@ pub enum Kind {
     Curve,
 }
 
+impl GridColumn {
+    /// Reports whether the column shows the value of a metric.
+    pub(super) fn is_metric(&self) -> bool {
+        matches!(self.kind, Kind::Metric | Kind::Variant | Kind::Best)
+    }
+}
+
 /// The way in which the values of a column are read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reads {

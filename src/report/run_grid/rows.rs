@@ -13,6 +13,7 @@ use crate::filter::{Attribute, Known};
 use crate::pipeline::{Goal, Goals};
 use crate::report::run_columns::{Column, Shows};
 use crate::report::run_table::{self, RunTable};
+use crate::report::run_tree;
 use crate::runs::cells::{Cell, Source};
 use crate::runs::{Lifecycle, Store};
 
@@ -36,6 +37,8 @@ pub struct GridRows {
     pub tags: Vec<BTreeMap<String, String>>,
     /// Number of runs below each run.
     pub children: Vec<usize>,
+    /// Number of the best run below each run without metrics: those shown are its.
+    pub best: Vec<Option<u64>>,
     /// One list for each column. A best value is a pair of value and step, or
     /// of value and stage.
     pub values: Vec<Vec<Value>>,
@@ -62,10 +65,19 @@ impl RunCells {
             [] => columns(&default_columns(store, known, goals)?, known, goals)?,
             texts => columns(texts, known, goals)?,
         };
-        store.consistently(|| RunCells::read_columns(store, runs, columns))
+        let best = |run| match store.children_in(run, Lifecycle::Active)?.is_empty() {
+            true => Ok(None),
+            false => run_tree::best_child(store, run, Lifecycle::Active, known, goals),
+        };
+        store.consistently(|| RunCells::read_columns(store, runs, columns.clone(), best))
     }
 
-    fn read_columns(store: &Store, runs: &[RunName], columns: Vec<GridColumn>) -> Result<RunCells> {
+    fn read_columns(
+        store: &Store,
+        runs: &[RunName],
+        columns: Vec<GridColumn>,
+        best: impl Fn(RunName) -> Result<Option<RunName>>,
+    ) -> Result<RunCells> {
         let mut fields = Vec::new();
         for column in &columns {
             if let Reads::Field(field) = &column.reads {
@@ -88,21 +100,42 @@ impl RunCells {
             rows.run.push(run.0);
             rows.tags.push(store.tags(*run)?);
             rows.children.push(store.parts_in(*run, Lifecycle::Active)?);
-            let mut cells = table.read(*run)?.into_iter();
-            for (column, values) in columns.iter().zip(&mut rows.values) {
-                values.push(match &column.reads {
-                    Reads::Field(_) if column.kind == Kind::Variant => {
-                        let pair = [value(cells.next().flatten()), value(cells.next().flatten())];
-                        if pair[0].is_null() { Value::Null } else { json!(pair) }
-                    }
-                    Reads::Field(_) => value(cells.next().flatten()),
-                    Reads::Extreme(extremes) => best_of(store, *run, extremes)?,
-                    Reads::Nothing => Value::Null,
-                });
+            let mut own = values_of(store, &table, &columns, *run)?;
+            let has_own =
+                own.iter().zip(&columns).any(|(value, of)| of.is_metric() && !value.is_null());
+            let best = if has_own { None } else { best(*run)? };
+            rows.best.push(best.map(|best| best.0));
+            if let Some(best) = best {
+                let metrics = values_of(store, &table, &columns, best)?.into_iter().zip(&columns);
+                let shown = own.iter_mut().zip(metrics).filter(|(_, (_, of))| of.is_metric());
+                shown.for_each(|(own, (value, _))| *own = value);
             }
+            rows.values.iter_mut().zip(own).for_each(|(values, own)| values.push(own));
         }
         Ok(RunCells { columns, rows })
     }
+}
+
+/// Returns the values of a run, one for each column.
+fn values_of(
+    store: &Store,
+    table: &RunTable<'_>,
+    columns: &[GridColumn],
+    run: RunName,
+) -> Result<Vec<Value>> {
+    let mut cells = table.read(run)?.into_iter();
+    let value_of = |column: &GridColumn| {
+        Ok(match &column.reads {
+            Reads::Field(_) if column.kind == Kind::Variant => {
+                let pair = [value(cells.next().flatten()), value(cells.next().flatten())];
+                if pair[0].is_null() { Value::Null } else { json!(pair) }
+            }
+            Reads::Field(_) => value(cells.next().flatten()),
+            Reads::Extreme(extremes) => best_of(store, run, extremes)?,
+            Reads::Nothing => Value::Null,
+        })
+    };
+    columns.iter().map(value_of).collect()
 }
 
 fn value(cell: Option<Cell>) -> Value {

@@ -41,7 +41,7 @@ async fn compare(state: &State, request: &Request) -> Answer {
 async fn figures(state: &State, request: &Request) -> Answer {
     let names = names(request);
     let read = move |project: &Project| -> Result<PlotsReport> {
-        let sides = side::at_least_two(&project.root, &names)?;
+        let sides = side::named(&project.root, &names)?;
         let runs: Vec<Run> = sides.iter().filter_map(Side::run).cloned().collect();
         let files = plots::files(project, &runs)?;
         let store = Store::open_existing(&engine::home(&project.root))?;

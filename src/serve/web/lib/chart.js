@@ -195,8 +195,12 @@ export function chart(options) {
   }
 
   function shownRows() {
-    return [["line", view.axis, "value"], ...curves.flatMap(({ line }) =>
-      line.x.map((x, i) => [line.name, String(x), String(line.y[i])]))];
+    const hasBand = lines.some(({ band }) => band);
+    const band = (line, i) => (hasBand
+      ? ["low", "high"].map((end) => String(line.band?.[end][i] ?? "")) : []);
+    return [["line", view.axis, "value", ...(hasBand ? ["lowest", "highest"] : [])],
+      ...lines.flatMap((line) => line.x.map((x, i) =>
+        [line.name, String(x), String(line.y[i]), ...band(line, i)]))];
   }
 
   function drawPoints() {
@@ -261,7 +265,8 @@ function legendRows(curves, axis) {
         h("td", null, h("b", null, last === null ? "–" : number(last.value))),
         h("td", { class: "small" }, h("span", { class: "dim" }, "min "), value(low)),
         h("td", { class: "small" }, h("span", { class: "dim" }, "max "), value(high)));
-    })),
+    }), curves.length > MOST_LISTED && h("tr", null, h("td", { class: "dim small", colSpan: 4 },
+      `and ${curves.length - MOST_LISTED} more`))),
   ];
 }
 
@@ -271,11 +276,13 @@ function tipRows(first, all, axis) {
   return [
     h("div", { class: "tip-head" }, axis === "step" ? `step ${place(axis, x)}` : place(axis, x)),
     ...near.map((found) => {
-      const { line, raw, y } = found.curve;
-      const smoothed = raw !== y && h("span", { class: "dim" }, ` raw ${number(raw[found.i])}`);
+      const { line, raw, y, band } = found.curve;
+      const beside = band
+        ? ` ${number(band.low[found.i])} to ${number(band.high[found.i])}`
+        : raw !== y && ` raw ${number(raw[found.i])}`;
       return h("div", { class: found === first ? "near" : null }, swatch(line.color),
         h("span", { class: "name" }, visible(line.name)), h("b", null, number(y[found.i])),
-        smoothed);
+        beside && h("span", { class: "dim" }, beside));
     }),
     all.length > near.length && h("div", { class: "dim" }, `and ${all.length - near.length} more`),
   ];
@@ -296,6 +303,9 @@ function noteTexts({ curves, view, range, full, isHidden }) {
     const total = thinned.reduce((sum, { line }) => sum + line.total, 0);
     notes.push(`Decimated: ${drawn.toLocaleString("en")} of ${total.toLocaleString("en")} points; `
       + "the lowest and the highest of each pixel column are kept. Zoom in for more.");
+  }
+  if (curves.some(({ band }) => band)) {
+    notes.push("A band reaches from the lowest to the highest of its runs; its line is their mean.");
   }
   if (view.zoom !== null) notes.push("Zoomed: last, lowest and highest are of this part.");
   if (view.smoothing > 0) {

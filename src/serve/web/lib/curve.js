@@ -10,7 +10,8 @@ import { toNumber } from "./format.js";
  * @property {(number | string)[]} y  as JSON holds them: `"NaN"` and infinities are texts
  * @property {number} total  number of points that the line stands for
  * @property {boolean} [isDecimated]
- * @property {string} [unit]
+ * @property {{low: number[], high: number[]}} [band]  around the line, at the same places
+ * @property {[number, number][]} [odd]  places and values that are not finite, beside those in `y`
  */
 
 /**
@@ -19,6 +20,7 @@ import { toNumber } from "./format.js";
  * @property {number[]} x
  * @property {(number | null)[]} raw  `null` for what is not finite
  * @property {(number | null)[]} y  smoothed
+ * @property {{low: number[], high: number[]} | null} band  smoothed
  * @property {[number, number][]} odd  places and values that are not finite
  */
 
@@ -30,14 +32,56 @@ import { toNumber } from "./format.js";
  * @returns {Curve}
  */
 export function curve(line, smoothing) {
-  const odd = [];
+  const odd = [...line.odd ?? []];
   const raw = line.y.map((value, i) => {
     const number = toNumber(value);
     if (Number.isFinite(number)) return number;
     if (number !== null) odd.push([line.x[i], number]);
     return null;
   });
-  return { line, x: line.x, raw, y: smooth(raw, smoothing), odd };
+  const band = line.band
+    ? { low: smooth(line.band.low, smoothing), high: smooth(line.band.high, smoothing) } : null;
+  return { line, x: line.x, raw, y: smooth(raw, smoothing), band, odd };
+}
+
+/**
+ * Returns the mean of lines, with a band from their lowest to their highest value, at all places of
+ * their points. Between two points a line is straight, and beyond its ends it does not count.
+ *
+ * @param {Line[]} lines
+ * @returns {Pick<Line, "x" | "y" | "total" | "isDecimated" | "band" | "odd">}
+ */
+export function meanLine(lines) {
+  const curves = lines.map((line) => curve(line, 0));
+  const x = [...new Set(curves.flatMap((one) => one.x.filter((_, i) => one.raw[i] !== null)))]
+    .sort((a, b) => a - b);
+  const walks = curves.map(walk);
+  const [y, low, high] = [[], [], []];
+  for (const place of x) {
+    const values = walks.map((valueAt) => valueAt(place)).filter((value) => value !== null);
+    y.push(values.reduce((sum, value) => sum + value, 0) / values.length);
+    low.push(Math.min(...values));
+    high.push(Math.max(...values));
+  }
+  return {
+    x, y, band: { low, high }, odd: curves.flatMap((one) => one.odd),
+    total: lines.reduce((sum, line) => sum + line.total, 0),
+    isDecimated: lines.some((line) => line.isDecimated),
+  };
+}
+
+/** Returns a function of the value of a curve at places that rise from call to call. */
+function walk({ x, raw }) {
+  const points = x.map((place, i) => [place, raw[i]]).filter(([, value]) => value !== null);
+  let i = 0;
+  return (place) => {
+    while (i < points.length - 1 && points[i + 1][0] <= place) i += 1;
+    if (points.length === 0 || place < points[0][0] || place > points.at(-1)[0]) return null;
+    const [from, value] = points[i];
+    if (from === place) return value;
+    const [to, next] = points[i + 1];
+    return value + ((next - value) * (place - from)) / (to - from);
+  };
 }
 
 /**
@@ -107,11 +151,12 @@ const SQUASHED = 4;
  */
 export function yRange(curves, [from, to], { isLog, isClipped }) {
   const values = [];
-  for (const { x, y, raw } of curves) {
+  for (const { x, y, raw, band } of curves) {
     for (let i = 0; i < x.length; i += 1) {
       if (x[i] < from || x[i] > to || y[i] === null) continue;
       values.push(y[i]);
       if (raw !== y) values.push(raw[i]);
+      if (band) values.push(band.low[i], band.high[i]);
     }
   }
   if (values.length === 0) return { range: isLog ? [0.1, 1] : [0, 1], full: null, canClip: false };
@@ -173,7 +218,8 @@ function linearTicks(low, high) {
 
 /** Reports whether all finite values of curves are positive, as a logarithmic axis needs. */
 export const isPositive = (curves) => curves.some(({ raw }) => raw.some((value) => value !== null))
-  && curves.every(({ raw }) => raw.every((value) => value === null || value > 0));
+  && curves.every(({ raw, band }) =>
+    [...raw, ...band?.low ?? []].every((value) => value === null || value > 0));
 
 /** Reports whether a name stands for a loss, which is shown on a logarithmic axis. */
 export const isLoss = (name) => /loss|perplexity/i.test(name.split(/[./]/).at(-1) ?? "");

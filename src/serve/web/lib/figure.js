@@ -2,6 +2,7 @@
 
 import { h, svg, token } from "./dom.js";
 import { visible } from "./format.js";
+import { BAND } from "./plot.js";
 
 const LINE = 16;
 
@@ -84,6 +85,9 @@ function drawing(title, u, curves, axis) {
     svg("path", { d: `M${left} ${at(value, "y")}H${left + width}`, stroke: grid }),
     label(left - 8, at(value, "y") + 4, "end", name)]),
   label(left + width, bottom + 27, "end", axis),
+  svg("g", { "clip-path": "url(#plot)" }, curves.filter(({ band }) => band).map((one) =>
+    svg("path", { d: around(one, at), "fill-opacity": BAND,
+      fill: token(`--series-${(one.line.color % 10) + 1}`) }))),
   svg("g", { "clip-path": "url(#plot)" }, curves.map(({ line, x, y }) => svg("path", {
     d: path(x, y, at), fill: "none", stroke: token(`--series-${(line.color % 10) + 1}`),
     "stroke-width": 1.5, "stroke-linejoin": "round" }))),
@@ -109,6 +113,12 @@ function path(x, y, at) {
   });
   return d;
 }
+
+/** Returns the outline of a band. */
+const around = ({ x, band }, at) => `M${[
+  ...x.map((place, i) => `${at(place, "x")} ${at(band.high[i], "y")}`),
+  ...x.map((place, i) => `${at(place, "x")} ${at(band.low[i], "y")}`).reverse(),
+].join("L")}Z`;
 
 /** Draws a cross for NaN, and an arrow at the edge for an infinity. */
 function mark(x, value, top, bottom) {

@@ -7,6 +7,8 @@ import { duration, number, time } from "./format.js";
 
 const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 const COLORS = 10;
+/** Opacity of a band. */
+export const BAND = 0.18;
 const FONT = "11px system-ui, sans-serif";
 /** Distances of ticks on an axis of durations, in milliseconds. */
 const SPANS = [1, 5, 10, 50, 100, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5,
@@ -195,6 +197,7 @@ export class Plot {
       ],
       series: [{}, ...series],
       hooks: {
+        drawAxes: [(u) => drawBands(u, this.#curves)],
         draw: [(u) => drawMarks(u, this.#curves, this.#view)],
         setSelect: [(u) => {
           const { left, width } = u.select;
@@ -222,6 +225,27 @@ const LOG_TICKS = {
 function widthOf(_, labels) {
   const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
   return Math.max(38, 16 + longest * 6.3);
+}
+
+/** Draws the bands of curves, below all lines. */
+function drawBands(u, curves) {
+  const { ctx } = u;
+  const { left, top, width, height } = u.bbox;
+  const [x, y] = ["x", "y"].map((scale) => (value) => u.valToPos(value, scale, true));
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  ctx.globalAlpha = BAND;
+  for (const { line, x: places, band } of curves) {
+    if (!band) continue;
+    ctx.fillStyle = token(`--series-${(line.color % COLORS) + 1}`);
+    ctx.beginPath();
+    places.forEach((place, i) => ctx.lineTo(x(place), y(band.high[i])));
+    places.toReversed().forEach((place, i) => ctx.lineTo(x(place), y(band.low.at(-1 - i))));
+    ctx.fill();
+  }
+  ctx.restore();
 }
 
 /** Draws points, lines of a single point, and marks at the edge for what cannot be placed. */

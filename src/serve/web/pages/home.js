@@ -112,7 +112,7 @@ function factsOf({ run, name, command: words, git, started, kind }) {
   return h("div", { class: "facts-line" },
     name && h("span", null, run),
     kind !== "pipeline" && h("span", null, kind),
-    h("code", null, visible(words.join(" "))),
+    words.length > 0 && h("code", null, visible(words.join(" "))),
     commit && h("span", null, "git ", h("code", null, commit),
       git.tree === "dirty" ? " with uncommitted changes" : ""),
     h("span", null, "started ", time(started)));

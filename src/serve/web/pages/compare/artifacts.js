@@ -1,15 +1,14 @@
 // One artifact of all runs side by side. The arrow keys go from artifact to artifact.
 
-import { get, url } from "../../lib/api.js";
 import { fill, h } from "../../lib/dom.js";
 import { count, visible } from "../../lib/format.js";
+import { heatMap, matrices } from "../../lib/heat.js";
 import { onKey } from "../../lib/keys.js";
 import { fileOf, preview } from "../../lib/preview.js";
-import { heatMap } from "./heat.js";
 import { colorOf } from "./report.js";
 
-/** The figures of each report, which are fetched once. */
-const figures = new WeakMap();
+/** The confusion matrices of each report. */
+const found = new WeakMap();
 
 /**
  * Shows the list of artifacts and the contents of the chosen one.
@@ -95,21 +94,13 @@ async function show(place, report, { stage, path }, { content, sides }) {
     return;
   }
   try {
-    const matrix = await matrixOf(report, stage, path, report.sides[sides[0]].label);
+    if (!found.has(report)) {
+      found.set(report,
+        matrices(report.sides.filter(({ run }) => run).map((side) => side.label)));
+    }
+    const matrix = await found.get(report)(report.sides[sides[0]].label, stage, path);
     fill(place, matrix ? heatMap(matrix) : await preview(fileOf({ ...content, path })));
   } catch (error) {
     fill(place, h("p", { class: "dim" }, visible(error.message)));
   }
-}
-
-/** Returns the confusion matrix in a file of a run; `null` if the file is not drawn as one. */
-async function matrixOf(report, stage, path, label) {
-  if (!figures.has(report)) {
-    const names = report.sides.filter(({ run }) => run).map((side) => side.label);
-    figures.set(report, get(url("/api/compare/figures", { run: names })).catch(() => null));
-  }
-  const drawn = await figures.get(report);
-  const out = drawn?.outs.find((one) => one.stage === stage && one.path === path);
-  const at = drawn?.runs.findIndex(({ run }) => run === label);
-  return out?.figures.find(({ kind, runs }) => kind === "matrix" && runs.includes(at)) ?? null;
 }

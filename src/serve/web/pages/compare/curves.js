@@ -1,7 +1,9 @@
-// The curves of all runs, one chart per key, in the colours of the table. Charts stay when the
-// page is drawn again, so that nothing moves while runs go on.
+// The curves of all runs, one chart per key, in the colours of the table. Runs that share a column
+// are one line, their mean, in a band. Charts stay when the page is drawn again, so that nothing
+// moves while runs go on.
 
 import { chart } from "../../lib/chart.js";
+import { meanLine } from "../../lib/curve.js";
 import { fill, h } from "../../lib/dom.js";
 import { visible } from "../../lib/format.js";
 import { seriesLine, seriesRows } from "../../lib/runseries.js";
@@ -89,9 +91,11 @@ class CurveChart {
   #chart;
   #view;
   #series = null;
-  /** @type {{run: object, label: string, column: number}[]} */
+  /** @type {{run: object, label: string, column: number, group: string}[]} */
   #runs = [];
+  /** The lines of the runs, and those that are drawn. */
   #lines = [];
+  #drawn = [];
   #isNear = false;
   #isBusy = false;
   #isStale = false;
@@ -103,7 +107,7 @@ class CurveChart {
       title,
       view,
       onZoom,
-      onHover: (index) => onHover(index === null ? null : this.#runs[index]?.column ?? null),
+      onHover: (index) => onHover(index === null ? null : this.#drawn[index]?.color ?? null),
       onNear: () => {
         this.#isNear = true;
         this.#fetch();
@@ -122,15 +126,16 @@ class CurveChart {
     this.#runs = series.sides.map((side) => ({
       ...report.sides[side],
       column: report.columns.findIndex(({ sides }) => sides.includes(side)),
-    })).filter(({ column }) => column >= 0);
+    })).filter(({ column }) => column >= 0)
+      .map((run) => ({ ...run, group: report.columns[run.column].label }));
     this.#view = view;
     this.#chart.setView(view);
     this.#fetch();
   }
 
   focus(column) {
-    const index = this.#runs.findIndex((run) => run.column === column);
-    if (this.#lines.length > 0) this.#chart.focus(index < 0 ? null : index);
+    const index = this.#drawn.findIndex(({ color }) => color === column);
+    if (this.#drawn.length > 0) this.#chart.focus(index < 0 ? null : index);
   }
 
   async #fetch() {
@@ -158,7 +163,8 @@ class CurveChart {
       })));
       this.#lines = lines;
       this.#shown = shown;
-      this.#chart.setLines(lines);
+      this.#drawn = view.axis === "time" ? lines : means(lines, runs);
+      this.#chart.setLines(this.#drawn);
     } catch (error) {
       this.#chart.setMessage(error.message);
     }
@@ -172,4 +178,14 @@ class CurveChart {
     }));
     return [parts[0].head, ...parts.flatMap(({ rows }) => rows)];
   }
+}
+
+/** Replaces the lines of runs that share a column by their mean. By the clock they have none. */
+function means(lines, runs) {
+  const columns = [...new Set(runs.map(({ column }) => column))];
+  return columns.map((column) => {
+    const own = lines.filter((line) => line.color === column);
+    const { group } = runs.find((run) => run.column === column);
+    return own.length === 1 ? own[0] : { ...meanLine(own), name: group, color: column };
+  });
 }

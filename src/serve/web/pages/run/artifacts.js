@@ -5,6 +5,7 @@ import { get } from "../../lib/api.js";
 import { copyText } from "../../lib/copy.js";
 import { fill, h } from "../../lib/dom.js";
 import { bytes, count, visible } from "../../lib/format.js";
+import { heatMap, matrices } from "../../lib/heat.js";
 import { onKey } from "../../lib/keys.js";
 import { addressOf, preview } from "../../lib/preview.js";
 
@@ -24,6 +25,7 @@ export function artifactsTab(page) {
     onKey("k", "Previous artifact", () => move(-1)),
     onKey("u", "To the folder above", () => up()),
   ];
+  const matrixOf = matrices([page.run().run]);
   let artifacts = null;
   let [listed, shown] = ["", ""];
   let entries = [];
@@ -139,7 +141,11 @@ export function artifactsTab(page) {
           + "does not have it."));
       } else if (file.kind === "tree") fill(body, await folderTable(file));
       else if (file.kind === "link") fill(body, h("p", { class: "empty" }, "A symbolic link."));
-      else fill(body, await preview(file));
+      else {
+        const matrix = file.path.endsWith(".json")
+          && await matrixOf(page.run().run, file.stage, file.path);
+        fill(body, matrix ? heatMap(matrix) : await preview(file));
+      }
     } catch (error) {
       fill(body, h("p", { class: "notice bad" }, error.message));
     }

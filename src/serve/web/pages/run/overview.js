@@ -1,7 +1,7 @@
 // What a run did: its stages as a timeline with reasons, and what came out.
 
 import { url } from "../../lib/api.js";
-import { fill, h } from "../../lib/dom.js";
+import { fill, h, setText } from "../../lib/dom.js";
 import { bytes, count, duration, number, visible } from "../../lib/format.js";
 import { partsCard } from "../../lib/parts.js";
 import { table } from "../../lib/table.js";
@@ -12,6 +12,8 @@ const WORDS = { fresh: "up to date" };
 const REASONS = 3;
 /** Number of final values that are shown before they are unfolded. */
 const MOST_VALUES = 16;
+/** Milliseconds between two drawings of what grows. */
+const TICK = 1000;
 
 /** Creates the tab. */
 export function overviewTab(page) {
@@ -32,6 +34,7 @@ export function overviewTab(page) {
   function update() {
     const run = page.run();
     redraw("stages", [run.stages, run.fresh, run.took], () => fill(stages, timeline(run)));
+    grow(stages, run);
     stages.hidden = run.kind === "sweep";
     parts.element.hidden = run.kind !== "sweep" && run.parts.length === 0;
     if (!parts.element.hidden) parts.update(run).catch(toastError);
@@ -43,13 +46,38 @@ export function overviewTab(page) {
       fill(right, series && finals, (series ?? finals) && overrides);
     });
   }
-  return { element, update };
+  const timer = setInterval(() => page.run().status === "running" && grow(stages, page.run()),
+    TICK);
+  return { element, update, leave: () => clearInterval(timer) };
+}
+
+/** Returns the span that the timeline of a run shows; until the run has ended, up to now. */
+function spanOf({ started: begin, took, stages }) {
+  const ends = stages.map((stage) => (stage.started ?? begin) + (stage.took ?? 0));
+  return [begin, Math.max(begin + (took ?? Date.now() - begin), ...ends, begin + 1)];
+}
+
+/** Returns the duration of a stage; `null` if it has not started. */
+const tookOf = ({ took, outcome, started }) =>
+  took ?? (outcome === "running" && started !== null ? Math.max(Date.now() - started, 0) : null);
+
+/** Moves the bars of a timeline to their places at this time, and counts on. */
+function grow(timeline, run) {
+  const [begin, end] = spanOf(run);
+  const share = (millis) => `${(100 * millis) / (end - begin)}%`;
+  for (const stage of run.stages) {
+    const rows = timeline.querySelector(`[data-stage="${CSS.escape(stage.stage)}"]`);
+    const [bar, took] = [rows?.querySelector(".bar"), tookOf(stage)];
+    if (!bar) continue;
+    bar.style.setProperty("--from", share(stage.started - begin));
+    bar.style.setProperty("--length", share(took));
+    setText(rows.querySelector(".took"), took > 0 ? duration(took) : "");
+  }
+  const whole = timeline.querySelector(".whole");
+  if (whole) setText(whole, `${duration(end - begin)} from left to right`);
 }
 
 function timeline(run) {
-  const begin = run.started;
-  const ends = run.stages.map((stage) => (stage.started ?? begin) + (stage.took ?? 0));
-  const end = Math.max(begin + (run.took ?? Date.now() - begin), ...ends, begin + 1);
   const more = run.fresh > 0 && h("p", { class: "dim small more" },
     `${count(run.fresh, "more stage")} already up to date.`);
   if (run.stages.length === 0) {
@@ -59,7 +87,7 @@ function timeline(run) {
   }
   return [
     h("div", { class: "head" }, h("h2", null, "Stages"),
-      h("span", { class: "dim small end" }, `${duration(end - begin)} from left to right`)),
+      h("span", { class: "dim small end whole" })),
     h("div", { class: "scroll", tabIndex: 0, role: "region", ariaLabel: "Stages" },
       h("table", { class: "timeline" },
         h("thead", null, h("tr", null,
@@ -68,30 +96,26 @@ function timeline(run) {
           h("th", { scope: "col", class: "number" }, "took"),
           ["CPU", "memory"].map((name) => h("th", { scope: "col", class: "number wide" }, name)),
           h("th", { scope: "col" }, h("span", { class: "unseen" }, "log")))),
-        run.stages.map((stage) => stageRows(run, stage, begin, end)))),
+        run.stages.map((stage) => stageRows(run, stage)))),
     more,
   ];
 }
 
-function stageRows(run, stage, begin, end) {
+/** Creates the rows of a stage; `grow` gives the bar its place. */
+function stageRows(run, stage) {
   const hasLog = run.logs.some((log) => log.stage === stage.stage);
-  const isBusy = stage.outcome === "running";
-  const took = stage.took ?? (isBusy ? Date.now() - stage.started : null);
-  const place = (at) => `${(100 * (at - begin)) / (end - begin)}%`;
-  const bar = stage.started !== null && took !== null && h("span", { class: "bar",
-    data: { status: stage.outcome },
-    vars: { "--from": place(stage.started), "--length":
-      `${(100 * took) / (end - begin)}%` } });
+  const bar = stage.started !== null && tookOf(stage) !== null
+    && h("span", { class: "bar", data: { status: stage.outcome } });
   // Cores that were busy on average.
   const cores = stage.cpu !== null && stage.took > 0 ? stage.cpu / stage.took : null;
-  return h("tbody", null,
+  return h("tbody", { data: { stage: stage.stage } },
     h("tr", null,
       h("th", { scope: "row" }, h("a", { href: `/pipeline/${encodeURIComponent(stage.stage)}` },
         visible(stage.stage))),
       h("td", null, h("span", { class: "status", data: { status: stage.outcome } },
         WORDS[stage.outcome] ?? stage.outcome)),
       h("td", { class: "bar-cell" }, h("div", { class: "bar-place" }, bar)),
-      h("td", { class: "number" }, took > 0 ? duration(took) : ""),
+      h("td", { class: "number took" }),
       h("td", { class: "number wide", title: cores === null ? null : `${cores.toFixed(1)} cores` },
         stage.cpu === null ? "" : duration(stage.cpu)),
       h("td", { class: "number wide" }, stage.memory === null ? "" : bytes(stage.memory)),

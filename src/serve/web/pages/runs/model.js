@@ -11,7 +11,7 @@ const AT_ONCE = 100;
 /**
  * @typedef {{run: number, uid: string, name: string | null, status: string, kind: string,
  *   note: string | null, tags: Record<string, string>, children: number,
- *   values: Record<string, any>, text: string}} Row
+ *   best: number | null, values: Record<string, any>, text: string}} Row
  */
 
 /**
@@ -160,6 +160,7 @@ function rowsOf({ columns, rows }) {
     note: rows.note[at],
     tags: rows.tags[at],
     children: rows.children[at],
+    best: rows.best[at],
     values: Object.fromEntries(columns.map((column, i) => [column.key, rows.values[i][at]])),
     text: "",
   }));

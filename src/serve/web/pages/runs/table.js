@@ -200,7 +200,9 @@ export class RunTable {
     if (column.kind === "curve") return curve(this.#curves.of(column, item.run));
     if (column.key === "note") return note(row);
     const above = this.#model.rows.get(this.#model.items[index - 1]?.run);
-    return content(column, row, { above, base: this.#base });
+    const shown = content(column, row, { above, base: this.#base });
+    return row.best && isMetric(column)
+      ? h("span", { class: "of-best", title: `of run-${row.best}, the best below` }, shown) : shown;
   }
 
   #runHead({ run, depth }) {
@@ -218,6 +220,8 @@ export class RunTable {
       }, `run-${run}`, row && h("span", { class: "unseen" }, row.status)),
       row?.name && h("span", { class: "name", title: visible(row.name) }, visible(row.name)),
       isParent && h("span", { class: "hint" }, `${row.children}`),
+      isParent && row.best && h("a", { class: "hint", href: `/runs/run-${row.best}`,
+        title: "The best run below: its metrics are shown" }, `best run-${row.best}`),
       this.#base?.run === run && h("span", { class: "badge" }, "baseline"),
       h("button", {
         type: "button", class: "plain more", data: { act: "menu", focus: "menu" },

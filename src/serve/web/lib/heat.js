@@ -1,7 +1,28 @@
 // Confusion matrices as tables whose cells are darker the more of their row they hold.
 
-import { h } from "../../lib/dom.js";
-import { number, toNumber, visible } from "../../lib/format.js";
+import { get, url } from "./api.js";
+import { h } from "./dom.js";
+import { number, toNumber, visible } from "./format.js";
+
+/**
+ * Returns a function that finds the confusion matrix in a file of a run; `null` if the pipeline
+ * does not declare the file as a plot that is one. What is drawn is fetched once, when the first
+ * file is asked for.
+ *
+ * @param {string[]} runs
+ * @returns {(run: string, stage: string, path: string) => Promise<object | null>}
+ */
+export function matrices(runs) {
+  let drawn = null;
+  return async (run, stage, path) => {
+    drawn ??= get(url("/api/compare/figures", { run: runs })).catch(() => null);
+    const plots = await drawn;
+    const out = plots?.outs.find((one) => one.stage === stage && one.path === path);
+    const at = plots?.runs.findIndex((one) => one.run === run);
+    const isWanted = ({ kind, runs: of }) => kind === "matrix" && of.includes(at);
+    return out?.figures.find(isWanted) ?? null;
+  };
+}
 
 /**
  * @param {{title: string, classes: string[], cells: any[][], x: string, y: string}} figure
