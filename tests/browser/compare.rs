@@ -162,6 +162,77 @@ fn seeds_are_one_column() {
 }
 
 #[test]
+fn seeds_are_one_curve() {
+    let runs: &[&[&str]] =
+        &[&["seed=100"], &["seed=300"], &["train.lr=0.5", "seed=1"], &["train.lr=0.5", "seed=2"]];
+    let sandbox = demo_with(runs);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,2,3,4") else { return };
+    page.see("its line is their mean");
+    assert_eq!(page.texts(".legend th .name"), ["run-1 ×2", "run-3 ×2"]);
+    // The seed is the third digit: 2.1 and 2.3 at the first step.
+    page.wait("document.querySelector('.legend').innerText.includes('2.2')");
+    page.audit();
+    // Each run has its own clock.
+    page.click_text("button", "Clock");
+    page.wait("document.querySelectorAll('.legend tbody tr').length === 4");
+    page.click_text("button", "Step");
+    page.wait("document.querySelectorAll('.legend tbody tr').length === 2");
+    page.click_text("button", "Group seeds");
+    page.wait("document.querySelectorAll('.legend tbody tr').length === 4");
+}
+
+#[test]
+fn means_of_lines() {
+    let sandbox = demo_with(&[]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    let mut check = |lines: &str, expected: &str| {
+        let script = format!(
+            "import('/assets/lib/curve.js').then((m) => {{
+               const {{ x, y, band, odd, total }} =
+                 m.meanLine({lines}.map(([x, y]) => ({{ x, y, total: x.length }})));
+               return JSON.stringify([x, y, band.low, band.high, odd.length, total]);
+             }})"
+        );
+        assert_eq!(page.evaluate(&script), expected, "{lines}");
+    };
+    check("[[[0, 1], [1, 3]], [[0, 1], [3, 7]]]", "[[0,1],[2,5],[1,3],[3,7],0,4]");
+    // Straight between points; a line that has ended does not count.
+    check(
+        "[[[0, 2], [0, 2]], [[0, 1, 2, 3], [4, 4, 4, 4]]]",
+        "[[0,1,2,3],[2,2.5,3,4],[0,1,2,4],[4,4,4,4],0,6]",
+    );
+    check("[[[0, 1], ['NaN', 3]], [[1], [5]]]", "[[1],[4],[3],[5],1,3]");
+    check("[[[], []], [[2], ['Infinity']]]", "[[],[],[],[],1,1]");
+}
+
+#[test]
+fn fifty_runs() {
+    let seeds: Vec<Vec<String>> = (0..50)
+        .map(|at| vec![format!("train.lr=0.{}", 1 + at % 5), format!("seed={at}")])
+        .collect();
+    let seeds: Vec<Vec<&str>> =
+        seeds.iter().map(|one| one.iter().map(String::as_str).collect()).collect();
+    let sandbox = demo_with(&seeds.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let all: Vec<String> = (1..=50).map(|run| run.to_string()).collect();
+    let ui = Ui::start(&sandbox);
+    let address = format!("/compare?runs={}", all.join(","));
+    let Some(mut page) = ui.open(&address) else { return };
+    assert_eq!(page.texts("h1"), ["Compare 50 runs"]);
+    page.wait("document.querySelectorAll('.legend tbody tr').length === 5");
+    page.audit();
+    page.click_text("button", "Group seeds");
+    page.wait("document.querySelectorAll('.by-run tbody tr').length === 50");
+    page.see("and 40 more");
+    for tab in ["2", "3", "4"] {
+        page.press(tab);
+        page.wait(&format!("document.querySelector('.tabs :nth-child({tab})[aria-current]')"));
+        page.audit();
+    }
+}
+
+#[test]
 fn command_of_the_tab() {
     let sandbox = three();
     let ui = Ui::start(&sandbox);

@@ -57,6 +57,33 @@ fn run_while_it_goes() {
 }
 
 #[test]
+fn run_of_a_client() {
+    let sandbox = demo_with(&[]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.evaluate(
+        "(async () => {
+           const post = (path, body) => fetch(`/api/2.0/mlflow/runs/${path}`, { method: 'POST',
+             headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+             .then((answer) => answer.json());
+           const { run } = await post('create', { experiment_id: '0', start_time: Date.now() });
+           globalThis.end = () => post('update', { run_id: run.info.run_id, status: 'FINISHED' });
+           for (const [step, value] of [[1, 0.75], [2, 0.625]]) {
+             await post('log-metric', { run_id: run.info.run_id, key: 'loss', value, step,
+               timestamp: Date.now() });
+           }
+         })()",
+    );
+    page.see("0.625");
+    assert_eq!(page.texts(".results td:first-child"), ["loss"]);
+    page.audit();
+    page.evaluate("globalThis.end()");
+    page.see("Open the run");
+    assert_eq!(page.texts(".results td"), ["loss", "0.625"]);
+    page.audit();
+}
+
+#[test]
 fn cause_of_a_failure() {
     let sandbox = Sandbox::with("[stages.train]\ncmd = \"echo the loss is NaN; exit 3\"\n");
     assert_ne!(sandbox.repro(&["run"]).code, 0);

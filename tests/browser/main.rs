@@ -12,6 +12,7 @@ mod compare;
 mod connection;
 mod driver;
 mod driver_tests;
+mod exports;
 mod frame;
 mod held;
 mod home;

@@ -27,6 +27,38 @@ fn tabs_by_number() {
 }
 
 #[test]
+fn bar_of_running_stage() {
+    let sandbox = held::project();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    let run = HeldRun::start(&sandbox);
+    page.see("Log of hold");
+    page.go(&ui.url("/runs/run-1"));
+    page.wait("globalThis.bar = document.querySelector('.bar[data-status=running]')");
+    page.evaluate("globalThis.took = document.querySelector('td.took').innerText");
+    // It grows without a change of the run, and stays the same element.
+    page.wait("document.querySelector('td.took').innerText !== globalThis.took");
+    page.wait("globalThis.bar.isConnected && globalThis.bar.clientWidth > 0");
+    page.audit();
+    run.release();
+    page.wait("document.querySelector('.bar[data-status=ran]')");
+}
+
+#[test]
+fn confusion_matrix_is_drawn() {
+    let sandbox = demo_with(&[&[]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1?tab=artifacts&file=confusion.json") else { return };
+    page.see("17 of 20 on the diagonal: 85.0 %");
+    page.wait("document.querySelectorAll('.heat tbody td').length === 4");
+    page.audit();
+    // Any other file is shown as it is.
+    page.go(&ui.url("/runs/run-1?tab=artifacts&file=metrics.json"));
+    page.see("1200");
+    assert_eq!(page.texts(".heat"), Vec::<String>::new());
+}
+
+#[test]
 fn narrow_window_shows_current_tab() {
     let sandbox = demo_with(&[&[]]);
     let ui = Ui::start(&sandbox);

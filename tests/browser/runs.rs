@@ -213,6 +213,10 @@ fn sweeps_as_trees() {
     let ui = Ui::start(&sandbox);
     let Some(mut page) = ui.open("/runs") else { return };
     shows(&mut page, "run-1");
+    // The metrics are those of the best trial: the parent has none.
+    page.see("best run-4");
+    page.wait("document.querySelectorAll('.of-best').length === 2");
+    assert_eq!(page.texts(".of-best"), ["0.7616", "0.7153"]);
     page.press("j");
     page.press("o");
     shows(&mut page, "run-1 run-5 run-4 run-3 run-2");
