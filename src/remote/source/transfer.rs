@@ -6,16 +6,19 @@
 //! the version of each file before its first byte is written, so the next transfer knows which
 //! bytes it can keep: a file is whole if it has the size of its version.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::listing::Listing;
 use super::pieces::{Piece, Reader};
 use super::place::Place;
 use super::wanted::Wanted;
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::plan::SourceVersion;
 use crate::remote::backend::{Fault, FaultKind};
 use crate::remote::trouble;
@@ -90,35 +93,69 @@ impl<'a> Transfer<'a> {
     pub(super) fn run(mut self, files: Vec<File>) -> Result<Option<u64>> {
         let total = files.iter().map(File::bytes).fold(0, u64::saturating_add);
         let mut done = 0;
-        let mut due = Vec::new();
+        let (mut due, mut known) = (Vec::new(), Vec::new());
         for file in files {
-            if (self.wanted.is_stopped)() {
-                return Ok(None);
-            }
             match self.prepared(&file)? {
-                at if at == file.bytes() => {
-                    done += at;
-                    (self.wanted.progress)(done, Some(total));
-                }
-                at => due.push((file, at)),
+                Some(at) if at == file.bytes() => done += at,
+                Some(at) => due.push((file, at)),
+                None if self.known.files.get(&file.name) == Some(&file.version) => known.push(file),
+                None => due.push((file, 0)),
             }
         }
+        let Some(others) = self.copied(known, &mut done, total)? else { return Ok(None) };
+        due.extend(others.into_iter().map(|file| (file, 0)));
+        for (file, _) in due.iter().filter(|(file, _)| file.bytes() == 0) {
+            file.append()?;
+        }
+        due.retain(|(file, _)| file.bytes() > 0);
         let before = done + due.iter().map(|(_, at)| at).sum::<u64>();
         if due.is_empty() {
+            (self.wanted.progress)(total, Some(total));
             return Ok(Some(0));
         }
         let stopped = self.read(&due, before, total)?.is_none();
         Ok((!stopped).then_some(total - before))
     }
 
-    /// Returns the number of bytes of a file that are there.
-    fn prepared(&mut self, file: &File) -> Result<u64> {
+    /// Copies files of the known version. Returns those that could not be copied; `None` if it was
+    /// stopped.
+    fn copied(&self, files: Vec<File>, done: &mut u64, total: u64) -> Result<Option<Vec<File>>> {
+        let Some(known) = self.wanted.known else { return Ok(Some(files)) };
+        let (lost, bytes) = (Mutex::new(Vec::new()), AtomicU64::new(*done));
+        parallel::try_for_each(&files, |file| -> Result<()> {
+            if (self.wanted.is_stopped)() {
+                return Ok(());
+            }
+            match (known.copy)(&file.name, &file.target)? {
+                true => {
+                    let now = bytes.fetch_add(file.bytes(), Ordering::Relaxed) + file.bytes();
+                    (self.wanted.progress)(now, Some(total));
+                }
+                false => {
+                    let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+                    lost.push(file.name.clone());
+                }
+            }
+            Ok(())
+        })?;
+        if (self.wanted.is_stopped)() {
+            return Ok(None);
+        }
+        *done = bytes.into_inner();
+        let lost: HashSet<String> =
+            lost.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+        Ok(Some(files.into_iter().filter(|file| lost.contains(&file.name)).collect()))
+    }
+
+    /// Returns the number of bytes of a file that an earlier transfer has left; `None` for a file
+    /// that begins now.
+    fn prepared(&mut self, file: &File) -> Result<Option<u64>> {
         let length = file.target.symlink_metadata().ok().filter(fs::Metadata::is_file);
         let length = length.map(|meta| meta.len()).filter(|length| *length <= file.bytes());
         if let Some(length) = length
             && self.begun.get(&file.name) == Some(&file.version)
         {
-            return Ok(length);
+            return Ok(Some(length));
         }
         match fs::remove_file(&file.target) {
             Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
@@ -131,17 +168,7 @@ impl<'a> Transfer<'a> {
         }
         let line = serde_json::to_vec(&(&file.name, &file.version)).unwrap_or_default();
         let written = self.journal.write_all(&[&line[..], b"\n"].concat());
-        written.map_err(|err| file.not_written(&err))?;
-        if self.known.files.get(&file.name) == Some(&file.version)
-            && let Some(known) = self.wanted.known
-            && (known.copy)(&file.name, &file.target)?
-        {
-            return Ok(file.bytes());
-        }
-        if file.bytes() == 0 {
-            file.append()?;
-        }
-        Ok(0)
+        written.map_err(|err| file.not_written(&err)).map(|()| None)
     }
 
     /// Reads the rest of each file; `None` if it was stopped.
