@@ -3,10 +3,10 @@
 //! # Mechanism
 //!
 //! [`Recorder`] receives events and sends those that are recorded over a bounded [queue] to a
-//! writer thread, so that stages do not wait for the disk, and run before it. The writer collects
-//! events and applies them in one transaction: the first milestone (a stage starts or ends) at once,
-//! others within 200 ms or 10,000 events. A batch that cannot be written stays pending and is
-//! retried with the next one.
+//! writer thread, so that stages do not wait for the disk. The thread has a lower priority than
+//! they have. It collects events and applies them in one transaction: the first milestone (a stage
+//! starts or ends) at once, others within 200 ms or 10,000 events. A batch that cannot be written
+//! stays pending and is retried with the next one.
 //!
 //! # Invariants
 //!
