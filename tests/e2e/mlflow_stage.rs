@@ -114,7 +114,8 @@ fn stage_owns_its_files() {
     let shown = artifacts.as_array().unwrap().iter();
     let shown = shown.map(|one| (one["stage"].as_str().unwrap(), one["bytes"].as_u64().unwrap()));
     assert_eq!(shown.collect::<Vec<_>>(), [("", 1), ("train", 5)]);
-    assert_ne!(mlflow.sandbox.repro(&["get", "run-1:train/model/weights.bin"]).code, 0);
+    mlflow.sandbox.ok(&["get", "run-1:train/model/weights.bin", "-o", "weights.bin"]);
+    assert_eq!(mlflow.sandbox.read("weights.bin"), "12345");
     assert_eq!(mlflow.server.request("DELETE", &target, b"").status, 200);
     assert_eq!(listed(&base, "model").1, files(&[]));
     assert_eq!(listed("", "model").1, files(&["model/weights.bin"]));
