@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
+#[cfg(feature = "remote")]
+pub(super) use self::url::add_origin;
 use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
 use crate::engine::elsewhere::{NoSources, Wish};
@@ -171,7 +173,7 @@ fn show(
     Ok(())
 }
 
-fn stage_name(text: &str) -> Result<StageName, String> {
+pub(super) fn stage_name(text: &str) -> Result<StageName, String> {
     StageName::parse(text)
         .filter(|name| !name.as_str().contains('@'))
         .ok_or_else(|| "stage names consist of letters, digits, `_`, `-` and `.`".to_owned())

@@ -6,31 +6,49 @@ use clap::Args;
 use serde::Serialize;
 
 use super::common::amount;
+#[cfg(feature = "remote")]
+use super::elsewhere;
 use crate::engine::Project;
 use crate::engine::export::{Existing, export, export_uploaded, target};
 use crate::engine::get;
 use crate::engine::models::{self, Files};
 use crate::engine::size::Tally;
 use crate::error::{Error, Result, exit};
+use crate::pipeline::is_url;
+#[cfg(feature = "remote")]
+use crate::remote::repository::short;
 use crate::repo_path::RepoPath;
 use crate::report;
+#[cfg(feature = "remote")]
+use crate::report::get::GetElsewhereReport;
 use crate::report::get::{GetModelReport, GetReport, GetUploadReport};
 use crate::terminal::{self, stdout};
 use crate::workspace::root;
 use crate::workspace::run_lock::RunLock;
 
-/// Copy an out of an old run or of a git revision, or a registered model, to any place
+/// Copy an out of an old run, of a git revision or of another project, or a registered model, to any
+/// place
 ///
 /// PATH is an out, an uploaded file, or a path inside one. It counts from the project root;
 /// `./PATH` counts from the current directory. `models:` and a version, such as
 /// `models:genre@production`, stands for the files of a registered model. The workspace,
 /// pipeline.lock and git stay as they are.
+///
+/// `repro get REPOSITORY PATH` copies from another project, which git reaches at REPOSITORY: an out
+/// that its remotes or its cache have, or a file in git. PATH counts from the top of the
+/// repository. This works outside of a project, too.
 #[derive(Debug, Args)]
 pub(super) struct GetArgs {
     /// Run (`run-3`, `3` or `last`) or git revision, a colon, and the path: `run-3:model.bin`,
     /// `HEAD~2:reports/roc.png`
-    #[arg(value_name = "REV:PATH")]
+    #[arg(value_name = "REV:PATH|REPOSITORY")]
     what: String,
+    /// Path in the repository of another project
+    #[arg(value_name = "PATH")]
+    path: Option<String>,
+    /// Branch, tag or commit of the other project [default: its default branch]
+    #[arg(long, value_name = "REV", requires = "path")]
+    rev: Option<String>,
     /// File to write, directory to write into, or `-` for stdout [default: the name of PATH in the
     /// current directory]
     #[arg(long, short, value_name = "DEST")]
@@ -45,7 +63,19 @@ pub(super) struct GetArgs {
 
 impl GetArgs {
     /// Runs the command. Relative paths start at `here`.
-    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+    pub(super) fn execute(self, here: &Path) -> Result<u8> {
+        if let Some(path) = &self.path {
+            #[cfg(feature = "remote")]
+            return self.get_elsewhere(here, path);
+            #[cfg(not(feature = "remote"))]
+            return Err(Error::usage(format!("`{path}` is on another machine"))
+                .hint("build `repro` with the feature `remote`"));
+        }
+        if is_url(&self.what) {
+            return Err(Error::usage(format!("`{}` has no path", self.what))
+                .hint("`repro get REPOSITORY PATH` copies an out of another project"));
+        }
+        let root = &root::find(here)?;
         let (revision, path) = split(&self.what)?;
         let model = (revision == "models").then_some(path);
         let (project, held) = match self.force {
@@ -77,6 +107,26 @@ impl GetArgs {
         {
             let report = GetReport::new(&found, to.clone(), written);
             self.say(&report, &format!("wrote {to} ({from}): {}", amount(written)))?;
+        }
+        Ok(exit::OK)
+    }
+
+    /// Copies an out of another project.
+    #[cfg(feature = "remote")]
+    fn get_elsewhere(&self, here: &Path, path: &str) -> Result<u8> {
+        let (project, held, _scratch) = elsewhere::project(here, self.force)?;
+        let origin = elsewhere::origin(here, &project.root, (&self.what, path), self.rev.clone())?;
+        let provided = elsewhere::provide(&project, &origin)?;
+        let commit = short(&provided.commit);
+        let shown = format!("{} of {} at {commit}", origin.path, self.what);
+        let quoted = format!("`{}` of {} at {commit}", origin.path, self.what);
+        let name = origin.path.as_str().rsplit('/').next().unwrap_or_default();
+        let files = Files::Cached(provided.content);
+        if let Some((to, written)) =
+            self.copy(here, &project, held.as_ref(), &files, (name, &quoted))?
+        {
+            let report = GetElsewhereReport::new(&origin, &provided, to.clone(), written);
+            self.say(&report, &format!("wrote {to} ({shown}): {}", amount(written)))?;
         }
         Ok(exit::OK)
     }

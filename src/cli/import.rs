@@ -1,140 +1,94 @@
-//! `repro import` and `repro export`: runs from and to other tools.
+//! `repro import`: outs of other projects, and runs from other tools.
 
 use std::path::Path;
+#[cfg(feature = "remote")]
+use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::common::{load, store};
-use crate::error::{Result, exit};
-use crate::import;
-use crate::plural::count;
-use crate::report;
-use crate::report::import::Skipped;
-use crate::terminal::size::size;
-use crate::terminal::{self, stdout};
+#[cfg(feature = "remote")]
+use super::add::{add_origin, stage_name};
+#[cfg(feature = "remote")]
+use super::elsewhere;
+#[cfg(feature = "ui")]
+use super::mlflow::From;
+#[cfg(feature = "remote")]
+use crate::engine::add::Wishes;
+use crate::error::{Error, Result};
+#[cfg(feature = "remote")]
+use crate::pipeline::{Origin, StageName};
+#[cfg(feature = "remote")]
+use crate::workspace::root;
 
-/// Import runs from another tool
+/// Import an out of another project, or runs from another tool
+///
+/// `repro import REPOSITORY PATH` declares a stage without a command in pipeline.toml, whose out
+/// comes from another project that git reaches at REPOSITORY: an out that its remotes or its cache
+/// have, or a file or folder in git. PATH counts from the top of the repository. pipeline.lock
+/// names the commit; `repro update` moves to a newer one. A repository in the folder `mlflow` is
+/// `./mlflow`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ImportArgs {
+    #[cfg(feature = "ui")]
     #[command(subcommand)]
-    from: From,
+    from: Option<From>,
+    #[cfg(feature = "remote")]
+    #[command(flatten)]
+    out: Option<OutArgs>,
 }
 
-#[derive(Debug, Subcommand)]
-enum From {
-    /// Import experiments, runs and models from MLflow
-    ///
-    /// Runs keep their identities, so importing again adds only what is new. A run that has ended
-    /// stays as it is here. Artifacts are copied. To move runs between projects of `repro`, use
-    /// `repro runs export` and `repro runs import`.
-    Mlflow(FromMlflow),
-}
-
+/// An out of another project.
+#[cfg(feature = "remote")]
 #[derive(Debug, Args)]
-struct FromMlflow {
-    /// The folder `mlruns`, a database such as `mlflow.db`, or the address of a server
-    #[arg(value_name = "PATH|URI")]
-    from: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+struct OutArgs {
+    /// URL or path of the git repository of another project
+    #[arg(value_name = "REPOSITORY", required = true)]
+    repo: String,
+    /// Path in the repository: an out, a path inside one, or a file or folder in git
+    #[arg(value_name = "PATH", required = true)]
+    path: String,
+    /// Branch, tag or commit [default: the default branch]
+    #[arg(long, value_name = "REV")]
+    rev: Option<String>,
+    /// File or folder to write [default: the name of PATH in the current directory]
+    #[arg(long, short, value_name = "DEST")]
+    output: Option<PathBuf>,
+    /// Name of the stage [default: derived from the path]
+    #[arg(long, value_name = "NAME", value_parser = stage_name)]
+    name: Option<StageName>,
+    /// Description of the data
+    #[arg(long, value_name = "TEXT")]
+    desc: Option<String>,
 }
 
-/// Export runs to another tool
-#[derive(Debug, Args)]
-pub(super) struct ExportArgs {
-    #[command(subcommand)]
-    to: To,
-}
-
-#[derive(Debug, Subcommand)]
-enum To {
-    /// Export runs to a tracking server of MLflow's
-    ///
-    /// A server gives runs identities of its own; the tag `repro.uid` keeps that of the run here,
-    /// so exporting again sends only what is new.
-    Mlflow(ToMlflow),
-}
-
-#[derive(Debug, Args)]
-struct ToMlflow {
-    /// Address of the server: `http://localhost:5000`
-    #[arg(value_name = "URI")]
-    to: String,
-    /// Runs to export [default: all that are not deleted]
-    #[arg(value_name = "RUN")]
-    runs: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+#[cfg(feature = "remote")]
+impl OutArgs {
+    fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+        let origin = elsewhere::origin(here, root, (&self.repo, &self.path), self.rev)?;
+        let name = origin.path.as_str().rsplit('/').next().unwrap_or_default();
+        let typed = match self.output {
+            None => PathBuf::from(name),
+            Some(dest) if dest.as_os_str().as_encoded_bytes().ends_with(b"/") => dest.join(name),
+            Some(dest) => dest,
+        };
+        let path = root::to_repo_path(root, here, &typed)?;
+        let wishes = Wishes { name: self.name, desc: self.desc };
+        add_origin(root, &path, &Origin::Project(origin), &wishes)
+    }
 }
 
 impl ImportArgs {
     /// Runs the command. Relative paths start at `here`.
-    pub(super) fn execute(&self, here: &Path, root: &Path) -> Result<u8> {
-        let From::Mlflow(args) = &self.from;
-        let imported = import::import(&load(root)?, here, &args.from)?;
-        if args.json {
-            stdout::write(&report::json(&imported))?;
-            return Ok(exit::OK);
+    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+        #[cfg(feature = "remote")]
+        if let Some(out) = self.out {
+            return out.execute(here, root);
         }
-        warn_of(&imported.skipped);
-        stdout::say!(
-            "imported {}, {}, {} ({})",
-            count(imported.runs, "run"),
-            count(imported.points, "point"),
-            count(imported.files, "file"),
-            size(imported.bytes)
-        );
-        if imported.models + imported.versions > 0 {
-            let (models, versions) = (imported.models, imported.versions);
-            stdout::say!(
-                "imported {} and {}",
-                count(models, "logged model"),
-                count(versions, "registered version")
-            );
+        #[cfg(feature = "ui")]
+        if let Some(from) = &self.from {
+            return from.execute(here, root);
         }
-        if imported.known > 0 {
-            stdout::say!("{} known already", count(imported.known, "run"));
-        }
-        Ok(exit::OK)
-    }
-}
-
-impl ExportArgs {
-    /// Runs the command.
-    pub(super) fn execute(&self, root: &Path) -> Result<u8> {
-        let To::Mlflow(args) = &self.to;
-        let (project, store) = (load(root)?, store(root)?);
-        let runs = match &args.runs[..] {
-            [] => store.names(usize::MAX)?.into_iter().rev().collect(),
-            named => named
-                .iter()
-                .map(|name| store.resolve(name, || super::common::goals(root)))
-                .collect::<Result<Vec<_>>>()?,
-        };
-        let exported = import::export(&project, &store, &args.to, &runs)?;
-        if args.json {
-            stdout::write(&report::json(&exported))?;
-            return Ok(exit::OK);
-        }
-        warn_of(&exported.skipped);
-        stdout::say!(
-            "exported {}, {}, {} ({})",
-            count(exported.runs.len(), "run"),
-            count(exported.points, "point"),
-            count(exported.files, "file"),
-            size(exported.bytes)
-        );
-        if exported.known > 0 {
-            stdout::say!("{} known already", count(exported.known, "run"));
-        }
-        Ok(exit::OK)
-    }
-}
-
-fn warn_of(skipped: &[Skipped]) {
-    for Skipped { what, why } in skipped {
-        terminal::warn(&format!("left out {what}: {why}"));
+        Err(Error::usage("the command does not say what to import"))
     }
 }

@@ -9,16 +9,20 @@ mod comparison;
 mod completions;
 mod dag;
 #[cfg(feature = "remote")]
+mod elsewhere;
+#[cfg(feature = "remote")]
 mod fetch;
 mod fsck;
 mod gc;
 mod get;
 mod git;
-#[cfg(feature = "ui")]
+#[cfg(any(feature = "remote", feature = "ui"))]
 mod import;
 mod init;
 mod log;
 mod metrics;
+#[cfg(feature = "ui")]
+mod mlflow;
 mod models;
 mod other_tools;
 mod params;
@@ -111,10 +115,10 @@ enum Command {
     Fetch(fetch::FetchArgs),
     #[cfg(feature = "remote")]
     Remote(remote::RemoteArgs),
-    #[cfg(feature = "ui")]
+    #[cfg(any(feature = "remote", feature = "ui"))]
     Import(import::ImportArgs),
     #[cfg(feature = "ui")]
-    Export(import::ExportArgs),
+    Export(mlflow::ExportArgs),
     Gc(gc::GcArgs),
     Fsck(fsck::FsckArgs),
     #[command(visible_alias = "adopt", alias = "commit")]
@@ -196,7 +200,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Add(args) => args.execute(&here, &root()?),
         Command::Update(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
-        Command::Get(args) => args.execute(&here, &root()?),
+        Command::Get(args) => args.execute(&here),
         Command::Git(args) => args.execute(&here),
         Command::Trash(args) => args.execute(&here, &root()?),
         #[cfg(feature = "remote")]
@@ -207,7 +211,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Fetch(args) => args.execute(&here, &root()?),
         #[cfg(feature = "remote")]
         Command::Remote(args) => args.execute(&root()?),
-        #[cfg(feature = "ui")]
+        #[cfg(any(feature = "remote", feature = "ui"))]
         Command::Import(args) => args.execute(&here, &root()?),
         #[cfg(feature = "ui")]
         Command::Export(args) => args.execute(&root()?),

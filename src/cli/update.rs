@@ -15,10 +15,10 @@ use crate::engine::elsewhere::{Sources, Wish};
 use crate::engine::run::{NoSupply, NoTracking, Options, Role, run};
 use crate::engine::size::measure;
 use crate::engine::update::{self, State, Updated};
-use crate::engine::{OnForeign, Project, processors};
+use crate::engine::{OnForeign, Project, processors, project};
 use crate::error::{Error, Result, exit};
 use crate::event::{Outcome, Subscriber};
-use crate::pipeline::{Origin, Pipeline, StageIx, StageSet};
+use crate::pipeline::{FILE, Origin, Pipeline, Stage, StageIx, StageSet, stage_edit};
 use crate::plan::SourceVersion;
 use crate::report;
 use crate::runs::Recorder;
@@ -30,15 +30,18 @@ use crate::workspace::run_lock::RunLock;
 /// Maximum number of changed files that are listed for a stage.
 const MOST_LISTED: usize = 20;
 
-/// Download what has changed at the URLs of stages
+/// Download what has changed at the URLs of stages, and move imports to newer commits
 ///
-/// `repro run` keeps to the content that pipeline.lock names. This command asks each server whether
-/// it has a newer one, downloads that, and records it in the lock.
+/// `repro run` keeps to the content that pipeline.lock names. This command asks each server and each
+/// git repository whether it has a newer one, downloads that, and records it in the lock.
 #[derive(Debug, Args)]
 pub(super) struct UpdateArgs {
-    /// Stages with a `url`, or their outs [default: all of them]
+    /// Stages with a `url` or an `import`, or their outs [default: all of them]
     #[arg(value_name = "STAGE|PATH")]
     stages: Vec<String>,
+    /// Write this branch, tag or commit into the `import` of the stages in pipeline.toml first
+    #[arg(long, value_name = "REV", requires = "stages", conflicts_with = "check")]
+    rev: Option<String>,
     /// Only report what has changed; exit with 4 if anything has
     #[arg(long)]
     check: bool,
@@ -63,6 +66,18 @@ impl UpdateArgs {
     /// Runs the command. Relative paths start at `here`.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         let names = select::from_root(root, here, &self.stages)?;
+        let Some(rev) = &self.rev else { return self.update(root, &names) };
+        let (before, after) = move_to(root, &names, rev)?;
+        let result = self.update(root, &names);
+        // A mistyped revision stays nowhere.
+        let edits = project::hold_edits(root)?;
+        if !matches!(result, Ok(exit::OK)) && project::text(root)? == after {
+            edits.replace(&root.join(FILE), before.as_bytes())?;
+        }
+        result
+    }
+
+    fn update(&self, root: &Path, names: &[String]) -> Result<u8> {
         let (project, held) = match self.check {
             true => (Project::load(root, &[])?, None),
             false => {
@@ -70,9 +85,9 @@ impl UpdateArgs {
             }
         };
         let project = Arc::new(project);
-        let stages = chosen(&project.pipeline, &names)?;
+        let stages = chosen(&project.pipeline, names)?;
         if stages.is_empty() && !self.json {
-            stdout::say!("no stage has a `url`");
+            stdout::say!("no stage has a `url` or an `import`");
         }
         let sources = sources();
         let mut found = Vec::new();
@@ -162,7 +177,7 @@ impl UpdateArgs {
         let mut lines = Vec::new();
         for (ix, state) in found {
             let stage = &project.pipeline.stages[*ix];
-            let from = stage.origin.as_ref().map(Origin::place).unwrap_or_default().to_owned();
+            let from = stage.origin.as_ref().map(Origin::place).unwrap_or_default().into_owned();
             let update = updated.get(&stage.name);
             if !self.json {
                 let name = format!("{}{}{:#}", style::STAGE, stage.name, style::STAGE);
@@ -226,6 +241,10 @@ impl UpdateArgs {
 /// Describes the difference of two versions: sizes, or else times.
 fn difference(old: Option<&SourceVersion>, new: &SourceVersion) -> String {
     let Some(old) = old else { return String::new() };
+    if let (Some(old), Some(new)) = (&old.commit, &new.commit) {
+        let short = |commit: &str| commit.get(..10).unwrap_or(commit).to_owned();
+        return format!(" ({} → {})", short(old), short(new));
+    }
     match (old.bytes, new.bytes) {
         (Some(before), Some(after)) if before != after => {
             return format!(" ({} → {})", size(before), size(after));
@@ -236,6 +255,29 @@ fn difference(old: Option<&SourceVersion>, new: &SourceVersion) -> String {
         Some(time) if time.contains(' ') && old.modified != new.modified => format!(" ({time})"),
         _ => String::new(),
     }
+}
+
+/// Writes a revision into the `import` of the named stages. Returns the texts of `pipeline.toml`
+/// before and after.
+fn move_to(root: &Path, names: &[String], rev: &str) -> Result<(String, String)> {
+    let pipeline = project::load_pipeline(root, &[])?;
+    let edits = project::hold_edits(root)?;
+    let before = project::text(root)?;
+    let mut text = before.clone();
+    for ix in chosen(&pipeline, names)? {
+        let Stage { name, origin, line, .. } = &pipeline.stages[ix];
+        if !matches!(origin, Some(Origin::Project(_))) {
+            return Err(Error::usage(format!("stage `{name}` has no `import`"))
+                .hint("`--rev` is for outs of other projects"));
+        }
+        text = stage_edit::with_rev(&text, name, rev).ok_or_else(|| {
+            Error::usage(format!("cannot change `rev` of stage `{name}`"))
+                .hint(format!("write it by hand at {FILE}:{line}"))
+        })?;
+    }
+    project::parse(root, &text, &[], &|_| true)?;
+    edits.replace(&root.join(FILE), text.as_bytes())?;
+    Ok((before, text))
 }
 
 /// Returns the named stages, or all, that can be updated.
@@ -252,8 +294,11 @@ fn chosen(pipeline: &Pipeline, names: &[String]) -> Result<Vec<StageIx>> {
         for ix in select::find_all(pipeline, name)? {
             let stage = &pipeline.stages[ix];
             if stage.origin.is_none() {
-                return Err(Error::usage(format!("stage `{}` has no `url`", stage.name))
-                    .hint("`repro run` brings other stages up to date"));
+                return Err(Error::usage(format!(
+                    "stage `{}` has no `url` or `import`",
+                    stage.name
+                ))
+                .hint("`repro run` brings other stages up to date"));
             }
             if !update::is_updatable(stage) {
                 return Err(Error::usage(format!("stage `{}` is frozen", stage.name))

@@ -118,7 +118,7 @@ pub fn declare_origin(
     };
     check_name(path)?;
     let has_braces = |text: &str| ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
-    if has_braces(origin.place()) {
+    if has_braces(&origin.place()) {
         return Err(Error::usage(format!(
             "`{}` contains braces that would be read as a template",
             origin.place()

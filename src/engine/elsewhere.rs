@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use super::{Project, project};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::pipeline::{Origin, RemoteSpec, UrlOrigin};
+use crate::pipeline::{Origin, RemoteSpec};
 use crate::plan::SourceVersion;
 use crate::repo_path::RepoPath;
 
-/// Fetches files from URLs.
+/// Fetches what stages take from elsewhere.
 pub trait Sources: fmt::Debug + Send + Sync {
-    /// Fetches the file or, for an archive, its entries, into the folder of the request. What an
-    /// interrupted call left there is continued. Called by several threads.
+    /// Fetches the file or folder, for an archive its entries, into the folder of the request. What
+    /// an interrupted call left there is continued. Called by several threads.
     ///
     /// # Errors
-    /// The source is missing or cannot be reached, or does not have the stated digests; the archive
+    /// The source is missing or cannot be reached, or does not have the stated digests; an archive
     /// is damaged or hostile.
     fn fetch(&self, request: &Request<'_>) -> Result<Answer>;
 
@@ -25,12 +25,8 @@ pub trait Sources: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The source is missing or cannot be reached.
-    fn check(
-        &self,
-        origin: &UrlOrigin,
-        known: &SourceVersion,
-        remotes: Remotes<'_>,
-    ) -> Result<Freshness>;
+    fn check(&self, project: &Project, origin: &Origin, known: &SourceVersion)
+    -> Result<Freshness>;
 }
 
 /// The remotes of a project: URLs in their stores use their settings.
@@ -42,7 +38,7 @@ pub struct Remotes<'a> {
 }
 
 impl<'a> Remotes<'a> {
-    pub(super) fn of(project: &'a Project) -> Remotes<'a> {
+    pub fn of(project: &'a Project) -> Remotes<'a> {
         Remotes { declared: &project.pipeline.remotes, root: &project.root }
     }
 }
@@ -58,8 +54,10 @@ pub struct Known<'a> {
 
 /// A wish for the content of an origin.
 pub struct Request<'a> {
-    pub origin: &'a UrlOrigin,
-    pub remotes: Remotes<'a>,
+    pub project: &'a Project,
+    pub origin: &'a Origin,
+    /// The version to fetch, where the source has several; otherwise the present one.
+    pub pinned: Option<&'a SourceVersion>,
     pub known: Option<Known<'a>>,
     /// An existing folder of the state, for this origin alone.
     pub folder: &'a Path,
@@ -134,7 +132,7 @@ impl Sources for NoSources {
         Err(NoSources::error())
     }
 
-    fn check(&self, _: &UrlOrigin, _: &SourceVersion, _: Remotes<'_>) -> Result<Freshness> {
+    fn check(&self, _: &Project, _: &Origin, _: &SourceVersion) -> Result<Freshness> {
         Err(NoSources::error())
     }
 }
@@ -149,4 +147,10 @@ pub(super) fn folders(root: &Path) -> PathBuf {
 pub(super) fn folder(root: &Path, origin: &Origin, out: &RepoPath) -> PathBuf {
     let json = serde_json::to_string(&(origin, out.as_str())).unwrap_or_default();
     folders(root).join(Digest::of(json.as_bytes()).short())
+}
+
+/// Returns the folder in the state of the project with copies of git repositories. They are fetched
+/// again when they are needed.
+pub(super) fn repositories(root: &Path) -> PathBuf {
+    project::cache_dir(root).join("repositories")
 }

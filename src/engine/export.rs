@@ -164,7 +164,10 @@ fn copy_files(from: &Path, path: &Path) -> Result<Tally> {
 }
 
 /// Copies to a path that does not exist.
-fn copy(project: &Project, content: &Content, path: &Path) -> Result<Tally> {
+///
+/// # Errors
+/// An object is missing or damaged, or the path cannot be written.
+pub fn copy(project: &Project, content: &Content, path: &Path) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut left = vec![(path.to_owned(), *content)];
     while let Some((path, content)) = left.pop() {

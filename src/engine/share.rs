@@ -16,6 +16,7 @@ mod exchange;
 pub mod fetch;
 pub mod gc;
 pub mod missing;
+pub mod other_project;
 pub mod push;
 mod reach;
 mod round;

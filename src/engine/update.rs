@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::elsewhere::{Freshness, Remotes, Sources};
+use super::elsewhere::{Freshness, Sources};
 use super::{Project, folder_diff, project};
 use crate::digest::Content;
 use crate::error::Result;
-use crate::pipeline::{Origin, Policy, Stage, StageIx, StageName};
+use crate::pipeline::{Policy, Stage, StageIx, StageName};
 use crate::plan::{Change, SourceVersion, Trace};
 
 /// The state of a stage with an origin.
@@ -33,7 +33,7 @@ pub enum State {
 /// The source is missing or cannot be reached.
 pub fn check(project: &Project, ix: StageIx, sources: &dyn Sources) -> Result<State> {
     let stage = &project.pipeline.stages[ix];
-    let Some(Origin::Url(origin)) = &stage.origin else {
+    let Some(origin) = &stage.origin else {
         panic!("BUG: a stage without an origin is checked");
     };
     let locked = project.lock.stages.get(&stage.name);
@@ -41,7 +41,7 @@ pub fn check(project: &Project, ix: StageIx, sources: &dyn Sources) -> Result<St
         return Ok(State::Missing);
     };
     let Some(known) = &locked.version else { return Ok(State::Unknown) };
-    Ok(match sources.check(origin, known, Remotes::of(project))? {
+    Ok(match sources.check(project, origin, known)? {
         Freshness::Unchanged => State::Unchanged,
         Freshness::Changed(new) => {
             State::Changed { old: Some(Box::new(known.clone())), new: Box::new(new) }

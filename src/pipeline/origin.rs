@@ -1,13 +1,16 @@
 //! The place outside the project from which the outs of a stage come, such as a URL. Does not
 //! fetch anything.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::git_url::{BadUrl, GitUrl};
 use super::{Location, check_name};
 use crate::error::did_you_mean;
 use crate::percent;
+use crate::repo_path::RepoPath;
 
 /// The schemes of URLs.
 const SCHEMES: [&str; 11] =
@@ -22,6 +25,27 @@ const OF_STORES: [&str; 8] = ["s3", "gs", "az", "sftp", "ssh", "webdav", "webdav
 #[serde(untagged)]
 pub enum Origin {
     Url(UrlOrigin),
+    Project(ProjectOrigin),
+}
+
+/// An out, or a file that git tracks, of another project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectOrigin {
+    /// The git repository of the project.
+    pub repo: GitUrl,
+    /// The path in the repository.
+    pub path: RepoPath,
+    /// The revision that a user asks for: a branch, a tag or a commit; without it, `HEAD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<String>,
+}
+
+impl fmt::Display for ProjectOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.path, self.repo)?;
+        self.rev.iter().try_for_each(|rev| write!(f, " at {rev}"))
+    }
 }
 
 /// A file at a URL, or the content of an archive.
@@ -46,16 +70,20 @@ fn is_false(value: &bool) -> bool {
 
 impl Origin {
     /// Returns the place without options, for messages.
-    pub fn place(&self) -> &str {
+    pub fn place(&self) -> Cow<'_, str> {
         match self {
-            Origin::Url(origin) => origin.url.as_str(),
+            Origin::Url(origin) => origin.url.as_str().into(),
+            Origin::Project(origin) => origin.to_string().into(),
         }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin::Url(UrlOrigin { url, extract, sha256, md5 }) = self;
+        let UrlOrigin { url, extract, sha256, md5 } = match self {
+            Origin::Url(origin) => origin,
+            Origin::Project(origin) => return origin.fmt(f),
+        };
         f.write_str(url.as_str())?;
         if *extract {
             f.write_str(" (extracted)")?;
@@ -70,19 +98,6 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Url(Box<str>);
-
-/// The reason that a text is not a [`Url`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadUrl {
-    pub what: String,
-    pub hint: String,
-}
-
-impl fmt::Display for BadUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
 
 impl TryFrom<String> for Url {
     type Error = BadUrl;
@@ -309,7 +324,21 @@ mod tests {
         let zeros = "0".repeat(32);
         assert_eq!(json, format!(r#"{{"url":"https://x/y.zip","extract":true,"md5":"{zeros}"}}"#));
         assert_eq!(serde_json::from_str::<Origin>(&json).unwrap(), origin);
-        for bad in [r#"{"url":"x"}"#, r#"{"url":"https://x/y","new":1}"#, "{}"] {
+        let origin = Origin::Project(ProjectOrigin {
+            repo: GitUrl::parse("../other").unwrap(),
+            path: RepoPath::parse("data/x").unwrap(),
+            rev: Some("v1".to_owned()),
+        });
+        let json = serde_json::to_string(&origin).unwrap();
+        assert_eq!(json, r#"{"repo":"../other","path":"data/x","rev":"v1"}"#);
+        assert_eq!(serde_json::from_str::<Origin>(&json).unwrap(), origin);
+        for bad in [
+            r#"{"url":"x"}"#,
+            r#"{"repo":"a::b","path":"x"}"#,
+            r#"{"repo":"x"}"#,
+            r#"{"url":"https://x/y","new":1}"#,
+            "{}",
+        ] {
             assert!(serde_json::from_str::<Origin>(bad).is_err(), "{bad}");
         }
     }

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use self::config::{Completeness, Composed};
 use self::reader::{ROOT, Reader};
 use self::source::{FileSource, Override, unix_line_ends};
-use super::{ParamKey, Params, Pipeline, Problem, SweepSpec, Written};
+use super::{ParamKey, Params, Pipeline, Problem, RemoteSpec, SweepSpec, Written};
 use crate::repo_path::RepoPath;
 
 /// Parses and validates a pipeline.
@@ -91,6 +91,21 @@ pub fn parse(
             reader.problems.extend(problems);
             Err(reader.sorted())
         }
+    }
+}
+
+/// Parses only `[remotes]`, for a project whose other files are not on this machine.
+///
+/// # Errors
+/// Every problem with the remotes, sorted by location.
+pub fn parse_remotes(text: &str) -> Result<Vec<RemoteSpec>, Vec<Problem>> {
+    let text = &unix_line_ends(text);
+    let mut reader = Reader::new(text);
+    let root = syntax::parse(&mut reader, text)?;
+    let remotes = reader.remotes(root.get_ref());
+    match reader.problems.is_empty() {
+        true => Ok(remotes),
+        false => Err(reader.sorted()),
     }
 }
 

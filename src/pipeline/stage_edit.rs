@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use toml_edit::{Document, Item, TableLike, Value};
+use toml_edit::{Document, DocumentMut, InlineTable, Item, TableLike, Value};
 
-use super::{Origin, StageName, UrlOrigin};
+use super::{Origin, ProjectOrigin, StageName, UrlOrigin};
 use crate::repo_path::RepoPath;
 
 /// Returns the names of the declared stages; none if the text is not TOML.
@@ -81,8 +81,32 @@ pub fn append(
             }
         }
     }
+    if let Some(Origin::Project(ProjectOrigin { repo, path, rev })) = origin {
+        let mut import = InlineTable::new();
+        import.insert("repo", repo.as_str().into());
+        import.insert("path", path.as_str().into());
+        rev.iter().for_each(|rev| drop(import.insert("rev", rev.into())));
+        set("import", import.into());
+    }
     edited.push_str(&format!("outs = [{}]{end}", Value::from(path.as_str())));
     edited
+}
+
+/// Returns the text with another `rev` in the `import` of a stage; `None` if it has no such table.
+pub fn with_rev(text: &str, stage: &StageName, rev: &str) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let stages = document.get_mut("stages")?.as_table_like_mut()?;
+    let table = stages.get_mut(stage.as_str())?.as_table_like_mut()?;
+    let import = table.get_mut("import")?.as_table_like_mut()?;
+    match import.get_mut("rev").and_then(Item::as_value_mut) {
+        Some(value) => {
+            let decor = value.decor().clone();
+            *value = rev.into();
+            *value.decor_mut() = decor;
+        }
+        None => drop(import.insert("rev", Item::Value(rev.into()))),
+    }
+    Some(document.to_string())
 }
 
 #[cfg(test)]
@@ -119,6 +143,19 @@ mod tests {
             name_for(&path(&format!("{long}/{long}")), &BTreeSet::new()).as_str(),
             "x".repeat(60)
         );
+    }
+
+    #[test]
+    fn revision_of_an_import() {
+        let name = StageName::parse("x").unwrap();
+        for (import, expected) in [
+            ("{ repo = 'r', rev = \"a\" } # why", "{ repo = 'r', rev = \"b\" } # why"),
+            ("{ repo = 'r', path = 'p' }", "{ repo = 'r', path = 'p' , rev = \"b\" }"),
+        ] {
+            let text = |import: &str| format!("# c\n[stages.x]\nimport = {import}\nouts = ['x']\n");
+            assert_eq!(with_rev(&text(import), &name, "b"), Some(text(expected)));
+        }
+        assert_eq!(with_rev("[stages.x]\nurl = 'u'\n", &name, "b"), None);
     }
 
     #[test]

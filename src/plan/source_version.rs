@@ -26,4 +26,7 @@ pub struct SourceVersion {
     /// Number of the files of a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
+    /// The full id of the commit, for what comes from another project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }

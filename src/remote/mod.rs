@@ -22,6 +22,7 @@ mod probe;
 mod prune;
 mod redact;
 mod remedy;
+pub mod repository;
 mod sftp;
 mod sink;
 pub mod source;

@@ -4,8 +4,12 @@ use serde::Serialize;
 
 use crate::digest::{Content, Digest};
 use crate::engine::get::Found;
+#[cfg(feature = "remote")]
+use crate::engine::share::other_project::{Maker, Provided};
 use crate::engine::size::Tally;
 use crate::event::RunName;
+#[cfg(feature = "remote")]
+use crate::pipeline::ProjectOrigin;
 use crate::pipeline::StageName;
 use crate::repo_path::RepoPath;
 use crate::runs::registry::ModelVersion;
@@ -31,6 +35,45 @@ impl GetReport {
             path: found.path.clone(),
             kind: found.content.kind(),
             digest: found.content.digest(),
+            to,
+            written,
+        }
+    }
+}
+
+/// A content of another project, and where it was written.
+#[cfg(feature = "remote")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GetElsewhereReport {
+    pub repo: String,
+    pub commit: String,
+    /// `None` for what git tracks.
+    pub stage: Option<StageName>,
+    pub path: RepoPath,
+    pub kind: &'static str,
+    pub digest: Digest,
+    pub to: String,
+    pub written: Tally,
+}
+
+#[cfg(feature = "remote")]
+impl GetElsewhereReport {
+    pub fn new(
+        origin: &ProjectOrigin,
+        provided: &Provided,
+        to: String,
+        written: Tally,
+    ) -> GetElsewhereReport {
+        GetElsewhereReport {
+            repo: origin.repo.to_string(),
+            commit: provided.commit.clone(),
+            stage: match &provided.maker {
+                Maker::Stage(stage) => Some(stage.clone()),
+                Maker::Git => None,
+            },
+            path: origin.path.clone(),
+            kind: provided.content.kind(),
+            digest: provided.content.digest(),
             to,
             written,
         }

@@ -79,6 +79,7 @@ mod mlflow_wire;
 mod models;
 mod optional;
 mod orphans;
+mod other_project;
 mod other_tools;
 mod plan;
 mod plots;

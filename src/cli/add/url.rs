@@ -44,20 +44,8 @@ impl AddArgs {
             sha256: self.sha256.as_deref().map(sha256).transpose()?,
             md5: None,
         });
-        let held = project::hold(root)?;
         let wishes = Wishes { name: self.name.clone(), desc: self.desc.clone() };
-        let declared = add::declare_origin(root, &held, &path, &origin, &wishes)?;
-        let result = download(root, &held, &declared);
-        let is_new = declared.tracked.state == TrackingState::New;
-        if is_new && !matches!(&result, Ok((_, report)) if report.exit == exit::OK) {
-            // A mistyped URL leaves no stage behind. What has arrived is continued by the same
-            // command.
-            declared.undo(root)?;
-            return result.map(|(_, report)| report.exit);
-        }
-        let (project, report) = result?;
-        show(&project, &declared.tracked, &report)?;
-        Ok(report.exit)
+        add_origin(root, &path, &origin, &wishes)
     }
 
     /// Returns the path of the out.
@@ -78,6 +66,31 @@ impl AddArgs {
         };
         root::to_repo_path(root, here, &typed)
     }
+}
+
+/// Declares a stage that takes `path` from an origin, and runs it.
+///
+/// # Errors
+/// The path cannot be an out, or the content cannot be fetched.
+pub(in crate::cli) fn add_origin(
+    root: &Path,
+    path: &RepoPath,
+    origin: &Origin,
+    wishes: &Wishes,
+) -> Result<u8> {
+    let held = project::hold(root)?;
+    let declared = add::declare_origin(root, &held, path, origin, wishes)?;
+    let result = download(root, &held, &declared);
+    let is_new = declared.tracked.state == TrackingState::New;
+    if is_new && !matches!(&result, Ok((_, report)) if report.exit == exit::OK) {
+        // A mistyped URL leaves no stage behind. What has arrived is continued by the same
+        // command.
+        declared.undo(root)?;
+        return result.map(|(_, report)| report.exit);
+    }
+    let (project, report) = result?;
+    show(&project, &declared.tracked, &report)?;
+    Ok(report.exit)
 }
 
 /// Runs the declared stage.

@@ -15,12 +15,13 @@ use super::job::RunContext;
 use super::outcome::{StageResult, unstarted};
 use super::outs::{clear_out, committed, warn_of_replaced};
 use super::processes::Deliver;
-use crate::engine::elsewhere::{self, Answer, Fetched, Known, Remotes, Request, Wish};
+use crate::engine::elsewhere::{self, Answer, Fetched, Known, Request, Wish};
 use crate::engine::observe::Observation;
 use crate::engine::started;
 use crate::error::{Error, Result};
 use crate::exec::StageMessage;
 use crate::pipeline::{Origin, Out, Stage, StageIx};
+use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 use crate::state_folder;
 use crate::workspace::restore::remove_any;
@@ -39,7 +40,8 @@ pub(super) fn obtain(
 ) -> StageResult {
     let stage = &context.project.pipeline.stages[ix];
     let folder = elsewhere::folder(&context.project.root, origin, &only_out(stage).path);
-    let arrived = arrive(context, stage, origin, &folder, deliver).and_then(|arrived| {
+    let pinned = pinned(context, stage, observation);
+    let arrived = arrive(context, stage, (origin, pinned), &folder, deliver).and_then(|arrived| {
         let Some(arrived) = arrived else { return Ok(None) };
         check_lock(context, stage, origin, observation, &arrived)?;
         move_into_place(context, stage, observation, &arrived, deliver)?;
@@ -71,11 +73,10 @@ struct Arrived {
 fn arrive(
     context: RunContext<'_>,
     stage: &Stage,
-    origin: &Origin,
+    (origin, pinned): (&Origin, Option<&Trace>),
     folder: &Path,
     deliver: &Deliver<'_>,
 ) -> Result<Option<Arrived>> {
-    let Origin::Url(origin) = origin;
     let parent = folder.parent().unwrap_or(folder);
     state_folder::create(parent)
         .and_then(|()| fs::create_dir_all(folder))
@@ -95,8 +96,9 @@ fn arrive(
     let copy = |name: &str, to: &Path| former.as_ref().map_or(Ok(false), |it| it.copy(name, to));
     let known = former.as_ref().map(|former| Known { listing: &former.listing, copy: &copy });
     let request = Request {
+        project: context.project,
         origin,
-        remotes: Remotes::of(context.project),
+        pinned: pinned.and_then(|trace| trace.version.as_ref()),
         known,
         folder: &folder,
         progress: &progress,
@@ -117,6 +119,17 @@ fn arrive(
     Ok(Some(Arrived { path: name.to_path(&folder), fetched, seen }))
 }
 
+/// Returns the trace in the lock, if its content is the one that the run asks for.
+fn pinned<'c>(
+    context: RunContext<'c>,
+    stage: &Stage,
+    observation: &Observation,
+) -> Option<&'c Trace> {
+    let locked = context.project.lock.stages.get(&stage.name);
+    let locked = locked.filter(|locked| locked.fingerprint == observation.fingerprint);
+    locked.filter(|_| context.wish == Wish::Locked)
+}
+
 /// Refuses a content that is not the one in the lock, unless the newest is asked for.
 fn check_lock(
     context: RunContext<'_>,
@@ -125,9 +138,7 @@ fn check_lock(
     observation: &Observation,
     arrived: &Arrived,
 ) -> Result<()> {
-    let locked = context.project.lock.stages.get(&stage.name);
-    let locked = locked.filter(|locked| locked.fingerprint == observation.fingerprint);
-    let (Some(locked), Wish::Locked) = (locked, context.wish) else { return Ok(()) };
+    let Some(locked) = pinned(context, stage, observation) else { return Ok(()) };
     let out = only_out(stage);
     let expected = locked.outs.get(&out.path);
     if expected == Some(&arrived.seen.content()) {

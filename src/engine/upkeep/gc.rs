@@ -16,11 +16,12 @@ use super::roots::{self, Keep, OtherProject, ProjectRoots, References, Root};
 use crate::cache::Cache;
 use crate::cache::inventory::{Entry, EntryKind, FoundTrace, FoundTree, Integrity, Leftover};
 use crate::digest::{Content, Digest};
-use crate::engine::Project;
 use crate::engine::size::{Tally, measure};
+use crate::engine::{Project, elsewhere};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cached;
 use crate::plan::trash::Displaced;
+use crate::workspace::restore::remove_any;
 use crate::workspace::run_lock::RunLock;
 
 /// The kept and the unreferenced entries of the cache.
@@ -104,7 +105,8 @@ pub fn plan(project: &Project, held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     let needed: HashSet<Digest> = marker.needed.iter().map(Content::digest).collect();
     let missing = needed.difference(&there).count();
     let (kept_traces, traces) = traces(&project.cache, &marker.kept)?;
-    let leftovers = project.cache.leftovers()?;
+    let mut leftovers = project.cache.leftovers()?;
+    leftovers.extend(files_in(&elsewhere::repositories(&project.root)));
     let downloads = downloads::unfinished(&project.root, held);
     let trash = trash(project, keep)?;
     Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, downloads, trash, missing })
@@ -148,7 +150,17 @@ pub fn sweep(project: &Project, held: &RunLock, plan: &GcPlan) -> Result<()> {
     plan.objects.iter().try_for_each(|object| cache.remove(EntryKind::Objects, &object.digest))?;
     plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))?;
     plan.downloads.iter().try_for_each(|download| downloads::remove(download, held))?;
+    remove_any(&elsewhere::repositories(&project.root))?;
     forgotten.or_else(|_| project.trash.forget(held, &plan.trash.old))
+}
+
+/// Returns the files in a folder; none if it does not exist.
+fn files_in(folder: &Path) -> impl Iterator<Item = Leftover> + use<> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+    entries.filter(|entry| entry.file_type().is_file()).map(|entry| {
+        let bytes = entry.metadata().map(|meta| meta.len()).unwrap_or_default();
+        Leftover { path: entry.into_path(), bytes }
+    })
 }
 
 /// Measures the entries of the trash that stay, and lists the others.

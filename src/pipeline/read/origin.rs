@@ -1,4 +1,5 @@
-//! `url` and its options: the place from which the outs of a stage without `cmd` come.
+//! `url` with its options, and `import`: the place from which the outs of a stage without `cmd`
+//! come.
 
 use toml::de::DeTable;
 
@@ -6,16 +7,22 @@ use super::reader::{Reader, Scope, Value};
 use super::texts::Form;
 use crate::error::did_you_mean;
 use crate::pipeline::{
-    Cached, Origin, Out, Persist, Problem, RemoteSpec, Role, Stage, Url, UrlOrigin,
+    Cached, GitUrl, Origin, Out, Persist, Problem, ProjectOrigin, RemoteSpec, Role, Stage, Url,
+    UrlOrigin,
 };
+use crate::repo_path::RepoPath;
 
 /// The keys that a stage with `url` can have.
 const WITH_URL: [&str; 7] = ["url", "extract", "sha256", "md5", "outs", "desc", "frozen"];
+/// The keys that a stage with `import` can have.
+const WITH_IMPORT: [&str; 4] = ["import", "outs", "desc", "frozen"];
+/// The keys of `import`.
+const IMPORT: [&str; 3] = ["repo", "path", "rev"];
 /// The keys that need `url`.
 const NEED_URL: [&str; 3] = ["extract", "sha256", "md5"];
 
 impl Reader {
-    /// Reads `url`, `extract`, `sha256` and `md5`; `None` if the stage has no `url`.
+    /// Reads `url`, `extract`, `sha256` and `md5`, or `import`; `None` if the stage has neither.
     pub(super) fn origin(
         &mut self,
         table: &DeTable<'_>,
@@ -23,6 +30,11 @@ impl Reader {
         outs: &[Out],
         scope: Scope<'_>,
     ) -> Option<Origin> {
+        if let Some(value) = table.get("import") {
+            self.reject_keys_beside(table, "import", &WITH_IMPORT, of);
+            self.check_outs_of(("import", value), outs, of);
+            return self.import(value, of, scope);
+        }
         let Some(value) = table.get("url") else {
             for (key, _) in table.iter().filter(|(key, _)| NEED_URL.contains(&&**key.get_ref())) {
                 let what = format!("{of} has `{}` but no `url`", key.get_ref());
@@ -33,18 +45,8 @@ impl Reader {
             }
             return None;
         };
-        for (key, _) in table {
-            let name: &str = key.get_ref();
-            if super::stage::KEYS.contains(&name) && !WITH_URL.contains(&name) {
-                let what = format!("{of} has `url` and `{name}`");
-                let hint = format!(
-                    "a stage that downloads can only have {}; read its outs in another stage",
-                    WITH_URL.join(", ")
-                );
-                self.problems.push(Problem::new(self.line(key), what).hint(hint));
-            }
-        }
-        self.check_outs_of_url(value, outs, of);
+        self.reject_keys_beside(table, "url", &WITH_URL, of);
+        self.check_outs_of(("url", value), outs, of);
         let what = format!("`url` of {of}");
         let text = self.text_without_variables(value, &what, scope, Form::Text)?;
         let url = match Url::parse(&text) {
@@ -84,8 +86,60 @@ impl Reader {
         }
     }
 
-    /// A stage with `url` has one plain out.
-    fn check_outs_of_url(&mut self, at: &Value<'_>, outs: &[Out], of: &str) {
+    /// Reads the table `import`.
+    fn import(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>) -> Option<Origin> {
+        let of = format!("`import` of {of}");
+        let table = self.table(value, &of)?;
+        self.reject_unknown_keys(table, &of, &IMPORT);
+        let missing = ["repo", "path"].into_iter().find(|key| !table.contains_key(*key));
+        if let Some(key) = missing {
+            let hint = "import = { repo = \"https://…\", path = \"data/x\", rev = \"v1\" }";
+            let problem = Problem::new(self.line(value), format!("{of} has no `{key}`"));
+            self.problems.push(problem.hint(hint));
+            return None;
+        }
+        let mut text = |key: &str| {
+            let value = table.get(key)?;
+            let what = format!("`{key}` in {of}");
+            let text = self.text_without_variables(value, &what, scope, Form::Text)?;
+            Some((text, what, self.line(value)))
+        };
+        let (repo, path, rev) = (text("repo"), text("path"), text("rev"));
+        let ((repo, of_repo, line), (path, of_path, line_of_path)) = (repo?, path?);
+        let repo = GitUrl::parse(&repo).map_err(|bad| {
+            self.problems.push(Problem::new(line, format!("{of_repo} {bad}")).hint(bad.hint));
+        });
+        let path = RepoPath::parse(&path).map_err(|bad| {
+            self.problems.push(Problem::new(line_of_path, format!("{of_path} {bad}")));
+        });
+        let rev = match rev {
+            Some((rev, what, line)) if !is_rev(&rev) => {
+                let problem = Problem::new(line, format!("{what} is not a git revision"));
+                self.problems.push(problem.hint("write a branch, a tag or a commit"));
+                return None;
+            }
+            rev => rev.map(|(rev, ..)| rev),
+        };
+        Some(Origin::Project(ProjectOrigin { repo: repo.ok()?, path: path.ok()?, rev }))
+    }
+
+    /// Refuses what a stage with `key` cannot have.
+    fn reject_keys_beside(&mut self, table: &DeTable<'_>, key: &str, allowed: &[&str], of: &str) {
+        for (other, _) in table {
+            let name: &str = other.get_ref();
+            if super::stage::KEYS.contains(&name) && !allowed.contains(&name) {
+                let what = format!("{of} has `{key}` and `{name}`");
+                let hint = format!(
+                    "a stage that downloads can only have {}; read its outs in another stage",
+                    allowed.join(", ")
+                );
+                self.problems.push(Problem::new(self.line(other), what).hint(hint));
+            }
+        }
+    }
+
+    /// A stage with an origin has one plain out.
+    fn check_outs_of(&mut self, (key, at): (&str, &Value<'_>), outs: &[Out], of: &str) {
         let is_plain = |out: &Out| {
             out.role == Role::Data
                 && out.cached == Cached::Yes
@@ -94,8 +148,8 @@ impl Reader {
         };
         let what = match outs {
             [out] if is_plain(out) => return,
-            [out] => format!("out `{}` of {of} has options, but the stage has `url`", out.path),
-            _ => format!("{of} has `url` and {} outs, not one", outs.len()),
+            [out] => format!("out `{}` of {of} has options, but the stage has `{key}`", out.path),
+            _ => format!("{of} has `{key}` and {} outs, not one", outs.len()),
         };
         let hint = "write outs = [\"PATH\"]: the file or the folder";
         self.problems.push(Problem::new(self.line(at), what).hint(hint));
@@ -119,4 +173,9 @@ impl Reader {
         self.problem(value, format!("{what} must have {digits} hexadecimal digits"));
         None
     }
+}
+
+/// Reports whether a text can be a revision and not an option of git.
+fn is_rev(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_control())
 }

@@ -16,7 +16,7 @@ use crate::pipeline::{
 };
 use crate::repo_path::RepoPath;
 
-pub(in crate::pipeline) const KEYS: [&str; 25] = [
+pub(in crate::pipeline) const KEYS: [&str; 26] = [
     "cmd",
     "desc",
     "each",
@@ -42,6 +42,7 @@ pub(in crate::pipeline) const KEYS: [&str; 25] = [
     "extract",
     "sha256",
     "md5",
+    "import",
 ];
 
 impl Reader {
@@ -78,7 +79,7 @@ impl Reader {
                 Some(self.cmd(value, &of, item_scope, form).unwrap_or_default())
             }
             None => {
-                if !table.contains_key("url") {
+                if !table.contains_key("url") && !table.contains_key("import") {
                     self.check_tracked_input(table, &of, line, &outs);
                 }
                 None
