@@ -32,6 +32,7 @@ mod get;
 mod git_hooks;
 mod git_install;
 mod git_merge;
+mod git_places;
 mod git_push;
 mod gitignore;
 mod hidden_edits;
