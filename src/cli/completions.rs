@@ -1,7 +1,7 @@
 //! `repro completions`: prints the script for a shell, and answers its requests.
 //!
-//! Every argument whose value is named STAGE, RUN, REV:PATH, ID, KEY, METRIC or FIELD is completed
-//! with those of the project in the current directory.
+//! Every argument whose value is named STAGE, RUN, REV:PATH|REPOSITORY, ID, KEY, METRIC or FIELD is
+//! completed with those of the project in the current directory.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -89,7 +89,7 @@ fn with_candidates(arg: Arg) -> Arg {
         "RUN" => arg.add(ArgValueCandidates::new(runs)),
         "METRIC" => arg.add(ArgValueCandidates::new(metrics)),
         "FIELD" | "FIELD[:asc|desc]" => arg.add(ArgValueCandidates::new(fields)),
-        "REV:PATH" => arg.add(ArgValueCompleter::new(old_outs)),
+        "REV:PATH|REPOSITORY" => arg.add(ArgValueCompleter::new(old_outs)),
         "ID" => arg.add(ArgValueCandidates::new(trash)),
         "KEY" => arg.add(ArgValueCandidates::new(|| params(""))),
         "KEY=VALUE" => arg.add(ArgValueCandidates::new(|| params("="))),

@@ -26,8 +26,8 @@ use crate::terminal::{self, stdout};
 use crate::workspace::root;
 use crate::workspace::run_lock::RunLock;
 
-/// Copy an out of an old run, of a git revision or of another project, or a registered model, to any
-/// place
+/// Copy an out of an old run, of a git revision or of another project, or a registered model, to
+/// any place
 ///
 /// PATH is an out, an uploaded file, or a path inside one. It counts from the project root;
 /// `./PATH` counts from the current directory. `models:` and a version, such as

@@ -32,8 +32,8 @@ const MOST_LISTED: usize = 20;
 
 /// Download what has changed at the URLs of stages, and move imports to newer commits
 ///
-/// `repro run` keeps to the content that pipeline.lock names. This command asks each server and each
-/// git repository whether it has a newer one, downloads that, and records it in the lock.
+/// `repro run` keeps to the content that pipeline.lock names. This command asks each server and
+/// each git repository whether it has a newer one, downloads that, and records it in the lock.
 #[derive(Debug, Args)]
 pub(super) struct UpdateArgs {
     /// Stages with a `url` or an `import`, or their outs [default: all of them]

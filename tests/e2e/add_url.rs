@@ -195,7 +195,7 @@ fn update_takes_over_newer_content() {
     snapshot!(sandbox.repro(&["update", "count"]), @"
     exit 2
     --- stderr
-    error: stage `count` has no `url`
+    error: stage `count` has no `url` or `import`
      hint: `repro run` brings other stages up to date
     ");
 }
