@@ -87,7 +87,7 @@ fn relations_are_drawn() {
     page.press("3");
     page.wait("document.querySelectorAll('.diagram canvas').length === 3");
     page.click(".behind summary");
-    page.wait("document.querySelector('.behind table')");
+    page.wait("document.querySelectorAll('.behind tbody th').length === 3");
     assert_eq!(page.texts(".behind tbody th"), ["run-1", "run-2", "run-3"]);
     page.audit();
 }
@@ -117,7 +117,10 @@ fn curves_grow_and_stay() {
     HeldRun::start(&sandbox).release();
     let run = HeldRun::start(&sandbox);
     let ui = Ui::start(&sandbox);
-    let Some(mut page) = ui.open("/compare?runs=1,2") else { return };
+    let Some(mut page) = ui.open("/") else { return };
+    // Before, it is not recorded yet.
+    page.see("Log of hold");
+    page.go(&ui.url("/compare?runs=1,2"));
     page.wait("document.querySelectorAll('.chart .legend tbody tr').length === 2");
     page.see("running");
     // The chart is the same element after the run has ended.
