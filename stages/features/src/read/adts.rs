@@ -5,12 +5,12 @@ use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 
-use super::Reader;
 use super::aac;
 use super::block::Block;
 use super::codec::Codec;
 use super::id3;
 use super::program;
+use super::reader::Reader;
 use super::source::Source;
 
 /// A frame header.

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use symphonia::core::codecs::audio::well_known::CODEC_ID_ADPCM_IMA_QT;
 
-use super::pcm::Sample;
+use super::sample::Sample;
 use super::source::Source;
 use super::stream::{Coding, Stream};
 

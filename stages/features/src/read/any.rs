@@ -16,11 +16,11 @@ use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
-use super::Reader;
 use super::aac;
 use super::block::Block;
 use super::codec::Codec;
 use super::program;
+use super::reader::Reader;
 use super::source::Source;
 use super::vorbis;
 use crate::faults;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::pcm::Sample;
+use super::sample::Sample;
 use super::source::Source;
 use super::stream::{Coding, Stream};
 

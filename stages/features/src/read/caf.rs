@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use super::aiff::{IMA4, ima4};
-use super::pcm::Sample;
+use super::sample::Sample;
 use super::source::Source;
 use super::stream::{Coding, Stream};
 

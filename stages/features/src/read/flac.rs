@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_FLAC;
 
-use super::Reader;
 use super::block::Block;
 use super::codec::Codec;
 use super::flac_header::{Header, LONGEST, STREAM_INFO, Spec, StreamInfo, crc_16};
+use super::reader::Reader;
 use super::source::Source;
 
 /// Bound on the bytes that are searched for ends of frames, per byte of the file.

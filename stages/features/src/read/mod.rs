@@ -24,8 +24,11 @@ mod ogg;
 mod ogg_page;
 mod pcm;
 mod program;
+mod reader;
+mod sample;
 mod source;
 mod stream;
+mod stream_reader;
 mod vorbis;
 mod wav;
 
@@ -34,25 +37,12 @@ use std::fs::File;
 use anyhow::{Result, bail, ensure};
 
 pub(crate) use self::block::Block;
+pub(crate) use self::reader::Reader;
 use self::source::Source;
 use crate::faults;
 
 /// Bytes that tell the containers apart.
 const HEAD: usize = 64;
-
-/// An open file that delivers its sound.
-pub(crate) trait Reader {
-    /// Replaces `block` with the next frames; `false` at the end.
-    ///
-    /// # Errors
-    /// A part of the file is damaged, and the next call goes on behind it.
-    fn next(&mut self, block: &mut Block) -> Result<bool>;
-
-    /// Returns the length in seconds that the container announces, apart from its frames.
-    ///
-    /// The value is final when the end has been read.
-    fn announced(&self) -> Option<f64>;
-}
 
 /// Opens a file.
 ///
@@ -67,19 +57,19 @@ pub(crate) fn open(file: File) -> Result<Box<dyn Reader>> {
         Some(Container::Wav) => {
             let container = if head.starts_with(b"riff") { "w64" } else { "wav" };
             let stream = wav::read(&mut source)?;
-            stream::open(source, stream, container)
+            stream_reader::open(source, stream, container)
         }
         Some(Container::Aiff) => {
             let stream = aiff::read(&mut source)?;
-            stream::open(source, stream, "aiff")
+            stream_reader::open(source, stream, "aiff")
         }
         Some(Container::Caf) => {
             let stream = caf::read(&mut source)?;
-            stream::open(source, stream, "caf")
+            stream_reader::open(source, stream, "caf")
         }
         Some(Container::Au) => {
             let stream = au::read(&mut source)?;
-            stream::open(source, stream, "au")
+            stream_reader::open(source, stream, "au")
         }
         Some(Container::Flac) => Ok(Box::new(flac::FlacReader::new(source)?)),
         Some(Container::Ogg) => ogg::open(source),

@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result};
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_MP3};
 
-use super::Reader;
 use super::aac;
 use super::any;
 use super::atoms::Atom;
@@ -18,6 +17,7 @@ use super::block::Block;
 use super::codec::Codec;
 use super::mp4_track::{Kind, Track};
 use super::program;
+use super::reader::Reader;
 use super::source::Source;
 
 /// Most bytes of a movie's description; tables of 24 hours have 30 MB.

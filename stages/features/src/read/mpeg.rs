@@ -9,11 +9,11 @@ use anyhow::Result;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
 
-use super::Reader;
 use super::block::Block;
 use super::codec::Codec;
 use super::id3;
 use super::mpeg_header::{Header, Spec, Tag};
+use super::reader::Reader;
 use super::source::Source;
 
 /// Bytes searched for the first frame of a file that does not begin with one.

@@ -5,13 +5,13 @@
 
 use anyhow::Result;
 
-use super::Reader;
 use super::block::Block;
 use super::codec::Codec;
 use super::flac::FlacDecoder;
 use super::flac_header::StreamInfo;
 use super::ogg_page::{Packets, Page};
 use super::program;
+use super::reader::Reader;
 use super::source::Source;
 
 /// Opens a file: with the reader below, or with a program for other codecs.

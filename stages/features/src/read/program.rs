@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Reader;
 use super::block::Block;
+use super::reader::Reader;
 use super::source::Source;
 
 /// Bytes converted at a time.

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, bail};
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS};
 
-use super::pcm::Sample;
+use super::sample::Sample;
 use super::source::Source;
 use super::stream::{Coding, Stream};
 
