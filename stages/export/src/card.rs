@@ -17,7 +17,7 @@ use crate::frontend::WAVEFORM;
 #[derive(Debug)]
 pub(crate) struct Card<'a> {
     pub(crate) manifest: &'a Manifest,
-    /// Number of weights of the network.
+    /// Number of trained weights of the network, without the statistics of its batch norms.
     pub(crate) weights: usize,
     /// Digest of the file of weights.
     pub(crate) digest: String,
@@ -52,7 +52,7 @@ impl Card<'_> {
             Architecture::ResNet => "T".to_owned(),
         };
         let mut text = format!(
-            "# Music genre classifier ({} genres)\n\n\
+            "# Audio classifier ({} classes)\n\n\
              {kind} with {} weights. BLAKE3 digest of the weights file: `{}`.\n\n\
              | file | input | outputs |\n|---|---|---|\n\
              | `genre.onnx` | `spectrograms` [N, {channels}, {rows}, {columns}], computed with the \
@@ -90,35 +90,51 @@ impl Card<'_> {
     }
 
     fn scores(&self) -> String {
-        let held_out = match self.parts.contains(&Part::Test) {
-            true => "that were not used for training or to choose the epoch",
-            false => {
-                "that were not used for training, but to choose the epoch, \
-                 so the scores are optimistic"
+        let chose_epoch = !self.parts.contains(&Part::Test);
+        let clips = match chose_epoch {
+            false => "test clips, which were not used for training or to choose the epoch",
+            true => {
+                "validation clips. They were not used for training but chose the epoch, so the \
+                 scores of the best epoch are too high; those of the last epoch are not"
             }
         };
+        let epoch = self.manifest.epoch.map_or(String::new(), |epoch| {
+            format!(" The weights are those of epoch {} of {}.", epoch.kept, epoch.of)
+        });
         let mut text = format!(
-            "## Scores\n\nMeasured on {} clips {held_out}. \
-             The interval is a 95 % bootstrap interval over clips.\n\n\
+            "## Scores\n\nMeasured on {} {clips}.{epoch} Intervals contain the score of all such \
+             recordings in 95 % of samples of this size.\n\n\
              | score | value | interval |\n|---|---|---|\n",
             self.scores["clips"]
         );
-        for name in ["accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy"] {
-            let [value, low, high] = [
-                &self.scores[name],
-                &self.scores["interval"][name]["low"],
-                &self.scores["interval"][name]["high"],
-            ]
-            .map(number);
-            let _ = writeln!(text, "| {name} | {value} | {low} to {high} |");
+        let of_best = if chose_epoch { ", best epoch" } else { "" };
+        for (name, key) in [
+            ("accuracy", "accuracy"),
+            ("balanced_accuracy", "balanced_accuracy"),
+            ("macro_f1", "macro_f1"),
+            ("top3_accuracy", "top3_accuracy"),
+            ("expected calibration error", "ece"),
+        ] {
+            row(&mut text, &format!("{name}{of_best}"), key, self.scores);
         }
-        let _ =
-            writeln!(text, "| expected calibration error | {} | |", number(&self.scores["ece"]));
+        let last = &self.scores["last_epoch"];
+        if last.is_object() {
+            row(&mut text, "accuracy, last epoch", "accuracy", last);
+        }
+        let calibrated = &self.scores["calibrated"];
+        if calibrated.is_object() {
+            let _ = writeln!(
+                text,
+                "\nWith logits divided by {}, the calibration error is {}.",
+                number(&calibrated["temperature"]),
+                number(&calibrated["ece"])
+            );
+        }
         text
     }
 
     fn limits(&self) -> String {
-        "## Limits\n\nThe model assigns one of these genres to any sound, including speech and \
+        "## Limits\n\nThe model assigns one of these classes to any sound, including speech and \
          silence. The scores hold for recordings like the ones above; on others it is less \
          accurate, and overconfident.\n"
             .to_owned()
@@ -131,6 +147,16 @@ impl Card<'_> {
         }
         text + "```\n"
     }
+}
+
+/// Appends a row of the table of scores.
+fn row(text: &mut String, name: &str, key: &str, scores: &Value) {
+    let interval = &scores["interval"][key];
+    let interval = match [&interval["low"], &interval["high"]].map(Value::as_f64) {
+        [Some(low), Some(high)] => format!("{low:.3} to {high:.3}"),
+        _ => String::new(),
+    };
+    let _ = writeln!(text, "| {name} | {} | {interval} |", number(&scores[key]));
 }
 
 /// Describes the source of the audio and its licence.

@@ -59,26 +59,33 @@ pub(crate) fn compare(
     Ok(largest)
 }
 
-/// Compares a file that takes waveforms with the network on our own features of a synthetic sound.
+/// Compares a file that takes waveforms with the network on our own features, for a synthetic sound,
+/// a short piece of it and silence.
 ///
 /// Returns the largest difference of their logits.
 ///
 /// # Errors
-/// If the difference is above 1e-3, or a result is NaN, or the runtime fails.
+/// If a difference is above 1e-3, or a result is NaN, or the runtime fails.
 pub(crate) fn compare_waveform(
     network: &Network,
     file: &[u8],
     params: &SpectrogramParams,
 ) -> Result<f64> {
     let sound = sound(params);
-    let found = onnx::once::run(file.to_vec(), WAVEFORM, &[1, sound.len()], sound.clone(), LOGITS)?;
-    let array = Extractor::new(params)?.samples(sound)?;
-    let shape = [1, 1, array.shape[0], array.shape[1]];
-    let expected = network.forward(array.data, shape)?;
-    let pairs = found.iter().zip(&expected);
-    let largest = pairs.fold(0.0, |largest, (found, expected)| {
-        worse(largest, f64::from((found - expected).abs()))
-    });
+    let silence = vec![0.0; sound.len()];
+    let piece = sound[..params.n_fft / 3].to_vec();
+    let mut extractor = Extractor::new(params)?;
+    let mut largest = 0.0;
+    for sound in [sound, piece, silence] {
+        let shape = [1, sound.len()];
+        let found = onnx::once::run(file.to_vec(), WAVEFORM, &shape, sound.clone(), LOGITS)?;
+        let array = extractor.samples(sound)?;
+        let shape = [1, 1, array.shape[0], array.shape[1]];
+        let expected = network.forward(array.data, shape)?;
+        for (found, expected) in found.iter().zip(&expected) {
+            largest = worse(largest, f64::from((found - expected).abs()));
+        }
+    }
     ensure!(
         largest <= WAVEFORM_TOLERANCE,
         "the ONNX model that takes waveforms differs from the network by {largest:.1e}, more than \
@@ -243,6 +250,9 @@ mod tests {
             },
             SpectrogramParams { scale: Scale::Log1p, top_db: 0.0, ..mel.clone() },
             SpectrogramParams { scale: Scale::Log, normalise: Normalise::Clip, ..mel.clone() },
+            SpectrogramParams { scale: Scale::Log1p, normalise: Normalise::Clip, ..mel.clone() },
+            SpectrogramParams { normalise: Normalise::Clip, ..mel.clone() },
+            SpectrogramParams { power: 1, normalise: Normalise::Clip, seconds: 0.0, ..mel.clone() },
         ] {
             let columns = params.columns().unwrap_or(params.frames(3 * 22_050));
             let network = trained(Architecture::ResNet, [1, params.rows(), columns], 5);

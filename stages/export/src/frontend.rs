@@ -7,16 +7,17 @@
 use std::f64::consts::TAU;
 
 use anyhow::{Result, ensure};
+use features::level::{LOG_FLOOR, SMALLEST_DEVIATION};
 use features::mel::MelBank;
 use features::params::{Kind, Normalise, Padding, Scale, SpectrogramParams};
 use features::resize::resize;
-use features::{LOG_FLOOR, hann};
+use features::{hann, window_spectrum};
 use onnx::graph::{Attribute, Dim, Graph};
 
 /// Name of the input, `[N, samples]`: mono, at the params' sample rate, full scale 1.
 pub(crate) const WAVEFORM: &str = "waveform";
-/// A standard deviation below this is rounding error: the clip is constant.
-const CONSTANT: f32 = 1e-5;
+/// Lower bound on a divisor, so that 0 / 0 is 0: the smallest normal number.
+const TINY: f32 = f32::MIN_POSITIVE;
 
 /// Checks that the features can be expressed as operators.
 ///
@@ -33,16 +34,17 @@ pub(crate) fn check(params: &SpectrogramParams) -> Result<()> {
 
 /// Adds the input and the operators up to `output`, `[N, 1, rows, columns]`.
 ///
-/// If the params set `seconds`, a waveform has exactly that length; otherwise at least one frame.
+/// A waveform may have any length. As in `features`, it is cut to `seconds` if the params set them,
+/// and padded with silence to that length or to one frame.
 ///
 /// # Errors
 /// As [`check`].
 pub(crate) fn waveform(graph: &mut Graph, params: &SpectrogramParams, output: &str) -> Result<()> {
     check(params)?;
-    let samples = params.samples().map_or(Dim::Symbol("samples"), Dim::Size);
-    graph.input(WAVEFORM, &[Dim::Symbol("N"), samples]);
+    graph.input(WAVEFORM, &[Dim::Symbol("N"), Dim::Symbol("samples")]);
     graph.integers("front.channel", &[1]);
-    graph.node("Unsqueeze", &[WAVEFORM, "front.channel"], "front.mono", &[]);
+    fit_length(graph, params);
+    graph.node("Unsqueeze", &["front.fitted", "front.channel"], "front.mono", &[]);
     let padded = pad(graph, params);
     power(graph, params, padded);
     let levels = match params.kind {
@@ -51,6 +53,29 @@ pub(crate) fn waveform(graph: &mut Graph, params: &SpectrogramParams, output: &s
     };
     graph.node("Unsqueeze", &[levels, "front.channel"], output, &[]);
     Ok(())
+}
+
+/// Appends silence to clips that are too short, and cuts clips to `seconds`, as `front.fitted`.
+fn fit_length(graph: &mut Graph, params: &SpectrogramParams) {
+    let shortest = params.samples().unwrap_or(params.shortest()) as i64;
+    graph.integers("front.shortest", &[shortest]);
+    graph.integers("front.none", &[0]);
+    graph.integers("front.not_at_end", &[0, 0, 0]);
+    graph.node("Shape", &[WAVEFORM], "front.shape", &[("start", Attribute::Int(1))]);
+    graph.node("Sub", &["front.shortest", "front.shape"], "front.lacking", &[]);
+    graph.node("Max", &["front.lacking", "front.none"], "front.silence", &[]);
+    let along = [("axis", Attribute::Int(0))];
+    graph.node("Concat", &["front.not_at_end", "front.silence"], "front.ends", &along);
+    let fitted = if params.samples().is_some() { "front.filled" } else { "front.fitted" };
+    graph.node("Pad", &[WAVEFORM, "front.ends"], fitted, &[]);
+    if params.samples().is_some() {
+        graph.node(
+            "Slice",
+            &[fitted, "front.none", "front.shortest", "front.channel"],
+            "front.fitted",
+            &[],
+        );
+    }
 }
 
 /// Pads half a window on both sides, as the param `padding` requires.
@@ -68,6 +93,8 @@ fn pad(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
 }
 
 /// Computes the squared magnitudes, `[N, bins, frames]`, as `front.power`.
+///
+/// Like `features`, it subtracts the mean of a clip and adds its spectrum afterwards.
 fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
     let (n_fft, bins) = (params.n_fft, bins(params));
     let window: Vec<f64> = hann(n_fft).collect();
@@ -83,12 +110,28 @@ fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
         ("kernel_shape", Attribute::Ints(vec![n_fft as i64])),
         ("strides", Attribute::Ints(vec![params.hop_length as i64])),
     ];
+    let all = [("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(1))];
+    graph.node("ReduceMean", &["front.mono"], "front.level", &all);
+    graph.node("Sub", &[samples, "front.level"], "front.swings", &[]);
+    let mut spectrum = vec![0.0; bins];
+    for (bin, weight) in spectrum.iter_mut().zip(window_spectrum(n_fft)) {
+        *bin = weight as f32;
+    }
+    graph.constant("front.window_spectrum", &[bins, 1], &spectrum);
+    graph.node("Mul", &["front.level", "front.window_spectrum"], "front.level_spectrum", &[]);
     for (part, wave) in [("cosine", f64::cos as fn(f64) -> f64), ("sine", f64::sin)] {
         let [weights, sums, squares] =
             ["weights", "sums", "squares"].map(|name| format!("front.{part}.{name}"));
         graph.constant(&weights, &[bins, 1, n_fft], &kernel(wave));
-        graph.node("Conv", &[samples, &weights], &sums, &attributes);
-        graph.node("Mul", &[&sums, &sums], &squares, &[]);
+        graph.node("Conv", &["front.swings", &weights], &sums, &attributes);
+        let whole = match part {
+            "cosine" => {
+                graph.node("Add", &[&sums, "front.level_spectrum"], "front.cosine.whole", &[]);
+                "front.cosine.whole"
+            }
+            _ => &sums,
+        };
+        graph.node("Mul", &[whole, whole], &squares, &[]);
     }
     graph.node("Add", &["front.cosine.squares", "front.sine.squares"], "front.power", &[]);
 }
@@ -131,12 +174,7 @@ fn log_mel(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
             floor_and_log(graph, "front.bands", LOG_FLOOR, "front.log");
             "front.log"
         }
-        Scale::Log1p => {
-            graph.constant("front.one", &[], &[1.0]);
-            graph.node("Add", &["front.bands", "front.one"], "front.above_one", &[]);
-            graph.node("Log", &["front.above_one"], "front.log", &[]);
-            "front.log"
-        }
+        Scale::Log1p => log1p(graph),
         Scale::Db => decibels(graph, params),
     };
     match params.normalise {
@@ -161,19 +199,52 @@ fn decibels(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     "front.limited"
 }
 
-/// Normalises each clip to mean 0 and standard deviation 1; a constant clip becomes 0.
+/// Computes ln(1 + x) of the bands without losing the digits of a small x.
+///
+/// With u = 1 + x as rounded, ln(u) · x / (u − 1) makes up for the rounding; where u is 1 the result
+/// is x itself (Higham 2002, "Accuracy and Stability of Numerical Algorithms", problem 1.5).
+fn log1p(graph: &mut Graph) -> &'static str {
+    graph.constant("front.one", &[], &[1.0]);
+    graph.constant("front.tiny", &[], &[TINY]);
+    graph.node("Add", &["front.bands", "front.one"], "front.above_one", &[]);
+    graph.node("Sub", &["front.above_one", "front.one"], "front.rounded", &[]);
+    graph.node("Log", &["front.above_one"], "front.log_above_one", &[]);
+    graph.node("Max", &["front.rounded", "front.tiny"], "front.rounded_divisor", &[]);
+    graph.node("Div", &["front.bands", "front.rounded_divisor"], "front.correction", &[]);
+    graph.node("Mul", &["front.log_above_one", "front.correction"], "front.corrected", &[]);
+    graph.node("Greater", &["front.rounded", "front.tiny"], "front.is_above_one", &[]);
+    graph.node(
+        "Where",
+        &["front.is_above_one", "front.corrected", "front.bands"],
+        "front.log",
+        &[],
+    );
+    "front.log"
+}
+
+/// Normalises each clip like `features::level::normalise`.
+///
+/// The levels are first shifted by their maximum: sums of a large constant would round to something
+/// else than the constant in 32 bits, and a silent clip would not become 0.
 fn normalised(graph: &mut Graph, levels: &str) -> &'static str {
-    graph.constant("front.still", &[], &[CONSTANT]);
-    graph.node("ReduceMean", &[levels], "front.mean", &per_clip());
-    graph.node("Sub", &[levels, "front.mean"], "front.centred", &[]);
+    graph.constant("front.smallest_share", &[], &[SMALLEST_DEVIATION as f32]);
+    graph.constant("front.smallest_divisor", &[], &[TINY]);
+    graph.node("ReduceMax", &[levels], "front.highest", &per_clip());
+    graph.node("Sub", &[levels, "front.highest"], "front.shifted", &[]);
+    graph.node("ReduceMean", &["front.shifted"], "front.mean", &per_clip());
+    graph.node("Sub", &["front.shifted", "front.mean"], "front.almost_centred", &[]);
+    // What the first mean lost to rounding matters beside a small deviation.
+    graph.node("ReduceMean", &["front.almost_centred"], "front.residue", &per_clip());
+    graph.node("Sub", &["front.almost_centred", "front.residue"], "front.centred", &[]);
     graph.node("Mul", &["front.centred", "front.centred"], "front.centred_squares", &[]);
     graph.node("ReduceMean", &["front.centred_squares"], "front.variance", &per_clip());
     graph.node("Sqrt", &["front.variance"], "front.deviation", &[]);
-    graph.node("Greater", &["front.deviation", "front.still"], "front.sounds", &[]);
-    graph.node("Cast", &["front.sounds"], "front.zero_or_one", &[("to", Attribute::Int(1))]);
-    graph.node("Max", &["front.deviation", "front.still"], "front.divisor", &[]);
-    graph.node("Div", &["front.zero_or_one", "front.divisor"], "front.factor", &[]);
-    graph.node("Mul", &["front.centred", "front.factor"], "front.normalised", &[]);
+    graph.node("Abs", &[levels], "front.sizes", &[]);
+    graph.node("ReduceMax", &["front.sizes"], "front.largest", &per_clip());
+    graph.node("Mul", &["front.largest", "front.smallest_share"], "front.still", &[]);
+    let bounds = ["front.deviation", "front.still", "front.smallest_divisor"];
+    graph.node("Max", &bounds, "front.divisor", &[]);
+    graph.node("Div", &["front.centred", "front.divisor"], "front.normalised", &[]);
     "front.normalised"
 }
 

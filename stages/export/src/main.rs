@@ -186,7 +186,9 @@ fn card(
     params: &Map<String, Value>,
     waveform: Option<u32>,
 ) -> Result<String> {
-    let tensors = trained.manifest.network.tensors()?;
+    // The running statistics of a batch norm are computed, not trained.
+    let mut tensors = trained.manifest.network.tensors()?;
+    tensors.retain(|(name, _)| !name.contains(".running_"));
     let card = Card {
         manifest: &trained.manifest,
         weights: tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),

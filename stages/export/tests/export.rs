@@ -27,8 +27,9 @@ fn project(root: &Path, change: impl Fn(&mut Weights)) {
     let clips = [Clip { path: "blues/1.npy".to_owned(), label: 0 }];
     split::write(root.join("models/split.csv"), &clips, &labels, &[Part::Validation]).unwrap();
     let values: Vec<f32> = (0..144u16).map(|at| f32::from(at) / 9.0 - 8.0).collect();
-    let scores =
-        r#"{"accuracy":0.5,"clips":1,"ece":0.25,"interval":{"accuracy":{"low":0.25,"high":0.75}}}"#;
+    let scores = r#"{"accuracy":0.5,"clips":1,"ece":0.25,"interval":{"accuracy":{"low":0.25,"high":0.75}},
+            "last_epoch":{"accuracy":0.4,"interval":{"accuracy":{"low":0.125,"high":0.625}}},
+            "calibrated":{"temperature":1.5,"ece":0.125}}"#;
     kit::files::write_atomic(root.join("metrics/evaluate.json"), scores).unwrap();
     kit::npy::write(root.join("data/blues/1.npy"), &[12, 12], &values).unwrap();
 }
@@ -64,7 +65,12 @@ fn exported_file_is_self_contained() {
     let digest = blake3::hash(&std::fs::read(dir.path().join("models/genre.mpk")).unwrap());
     for words in [
         &format!("BLAKE3 digest of the weights file: `{digest}`"),
-        "| accuracy | 0.500 | 0.250 to 0.750 |",
+        "# Audio classifier (2 classes)",
+        "Measured on 1 validation clips. They were not used for training but chose the epoch",
+        "| accuracy, best epoch | 0.500 | 0.250 to 0.750 |",
+        "| accuracy, last epoch | 0.400 | 0.125 to 0.625 |",
+        "| expected calibration error, best epoch | 0.250 |  |",
+        "With logits divided by 1.500, the calibration error is 0.125.",
         "0 train, 1 val, 0 test",
     ] {
         assert!(card.contains(words), "{card}");

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use features::params::{Kind, MelNorm, MelScale, Normalise, Padding, Scale};
 use features::{Extractor, SpectrogramParams};
 use model::burn::tensor::Device;
 use model::checkpoint::Manifest;
@@ -70,6 +71,30 @@ fn sound(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(&mut sample).collect()
 }
 
+/// Returns sounds of `count` samples on which features are most likely to differ.
+fn hard_sounds(count: usize) -> Vec<(&'static str, Vec<f32>)> {
+    let noise = |level: f32| sound(count, 3).iter().map(|sample| sample * level).collect();
+    let click = |n: usize| if n == count / 3 { 1.0 } else { 0.0 };
+    vec![
+        ("tones", sound(count, 1)),
+        ("other tones", sound(count, 2)),
+        ("silence", vec![0.0; count]),
+        ("direct current", vec![0.5; count]),
+        ("at the floor", noise(1e-5)),
+        ("below the floor", noise(1e-8)),
+        ("quiet", noise(1e-3)),
+        (
+            "clipped",
+            sound(count, 5).iter().map(|sample| (sample * 50.0).clamp(-1.0, 1.0)).collect(),
+        ),
+        ("click", (0..count).map(click).collect()),
+        (
+            "half silent",
+            (0..count).map(|n| if n < count / 2 { 0.0 } else { 0.3 * click(n) }).collect(),
+        ),
+    ]
+}
+
 struct Case {
     model: Architecture,
     /// Params of the features.
@@ -78,14 +103,19 @@ struct Case {
 }
 
 impl Case {
-    /// Exports an untrained network and compares both files with the network on two sounds.
-    fn check(&self, python: &std::ffi::OsStr) {
+    /// Exports an untrained network and compares both files with the network on hard sounds, and on
+    /// a sound that is shorter than a window.
+    ///
+    /// Returns the differences that are too large.
+    fn check(&self, python: &std::ffi::OsStr) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let mut extractor = Extractor::new(&self.params).unwrap();
-        let sounds = [sound(self.samples, 1), sound(self.samples, 2)];
-        let spectrograms = sounds.clone().map(|sound| extractor.samples(sound).unwrap());
-        let [rows, columns] = spectrograms[0].shape[..] else { panic!("not two-dimensional") };
+        let sounds = hard_sounds(self.samples);
+        let short = ("short", sound(100, 1));
+        let arrays: Vec<_> =
+            sounds.iter().map(|(_, sound)| extractor.samples(sound.clone()).unwrap()).collect();
+        let [rows, columns] = arrays[0].shape[..] else { panic!("not two-dimensional") };
         let config = NetworkConfig {
             model: self.model,
             input: [1, rows, columns],
@@ -93,32 +123,45 @@ impl Case {
             dropout: 0.5,
         };
         let weights = initial_weights(&config, 5).unwrap();
-        self.project(root, &config, &weights, &spectrograms[0].data);
-
-        let values: Vec<f32> = spectrograms.iter().flat_map(|array| &array.data).copied().collect();
-        let shape = [2, 1, rows, columns];
+        self.project(root, &config, &weights, &arrays[0].data);
         let network = Network::new(&config, &weights, &Device::flex()).unwrap();
-        let logits = network.forward(values.clone(), shape).unwrap();
-        let expected: Vec<f64> = logits.chunks(4).flat_map(probabilities).collect();
+        let expected = |arrays: &[features::Array]| -> Vec<f64> {
+            let values = arrays.iter().flat_map(|array| &array.data).copied().collect();
+            let [rows, columns] = arrays[0].shape[..] else { panic!("not two-dimensional") };
+            let logits = network.forward(values, [arrays.len(), 1, rows, columns]).unwrap();
+            logits.chunks(4).flat_map(probabilities).collect()
+        };
+        let names: Vec<&str> = sounds.iter().map(|(name, _)| *name).collect();
+        let [spectrograms, waveforms] =
+            ["genre.onnx", "genre_waveform.onnx"].map(|name| root.join("models").join(name));
+        let all = expected(&arrays);
 
-        let waves: Vec<f32> = sounds.iter().flatten().copied().collect();
-        let wave_shape = [2, self.samples];
-        for (file, input, shape, values) in [
-            ("genre.onnx", "spectrograms", &shape[..], &values),
-            ("genre_waveform.onnx", "waveform", &wave_shape[..], &waves),
-        ] {
-            let found = run_onnx(python, &root.join("models").join(file), input, shape, values);
-            let largest = found
-                .iter()
-                .zip(&expected)
-                .map(|(one, other)| (one - other).abs())
-                .fold(0.0, f64::max);
-            println!("{file} {:?}: at most {largest:.1e} off", self.params.kind);
-            assert!(
-                found.len() == expected.len() && largest < TOLERANCE,
-                "{file}: {found:?} {expected:?}"
-            );
-        }
+        let values: Vec<f32> = arrays.iter().flat_map(|array| &array.data).copied().collect();
+        let shape = [sounds.len(), 1, rows, columns];
+        let found = run_onnx(python, &spectrograms, "spectrograms", &shape, &values);
+        let mut faults = self.differences("spectrograms", &names, &found, &all);
+        let waves: Vec<f32> = sounds.iter().flat_map(|(_, sound)| sound).copied().collect();
+        let found = run_onnx(python, &waveforms, "waveform", &[sounds.len(), self.samples], &waves);
+        faults.extend(self.differences("waveform", &names, &found, &all));
+        let found = run_onnx(python, &waveforms, "waveform", &[1, short.1.len()], &short.1);
+        let alone = expected(&[extractor.samples(short.1).unwrap()]);
+        faults.extend(self.differences("waveform", &[short.0], &found, &alone));
+        faults
+    }
+
+    fn differences(&self, input: &str, names: &[&str], found: &[f64], all: &[f64]) -> Vec<String> {
+        assert_eq!(found.len(), all.len(), "{:?}", self.params);
+        let largest = |(found, expected): (&[f64], &[f64])| {
+            let pairs = found.iter().zip(expected);
+            pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f64::max)
+        };
+        let pairs = found.chunks(4).zip(all.chunks(4)).map(largest).zip(names);
+        pairs
+            .filter(|(difference, _)| difference.is_nan() || *difference >= TOLERANCE)
+            .map(|(difference, name)| {
+                format!("{input}, {name}: {difference:.1e}, {:?}", self.params)
+            })
+            .collect()
     }
 
     fn project(
@@ -148,17 +191,56 @@ impl Case {
 }
 
 #[test]
-fn default_recipe_at_any_length() {
+fn recipes_on_hard_sounds() {
     let Some(python) = python() else { return };
-    let text = include_str!("../../../conf/spectrogram/log_mel.toml");
-    Case { model: Architecture::ResNet, params: toml::from_str(text).unwrap(), samples: 70_001 }
-        .check(&python);
+    let mel = include_str!("../../../conf/spectrogram/log_mel.toml");
+    let power = include_str!("../../../conf/spectrogram/log_power.toml");
+    let any =
+        Case { model: Architecture::ResNet, params: toml::from_str(mel).unwrap(), samples: 70_001 };
+    let ten = Case {
+        model: Architecture::Baseline,
+        params: toml::from_str(power).unwrap(),
+        samples: 220_500,
+    };
+    let faults = [any, ten].map(|case| case.check(&python)).concat();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Checks each value of each param, and all pairs of a scale with a normalisation and a power.
 #[test]
-fn original_recipe_at_ten_seconds() {
+fn configurations_on_hard_sounds() {
     let Some(python) = python() else { return };
-    let text = include_str!("../../../conf/spectrogram/log_power.toml");
-    Case { model: Architecture::Baseline, params: toml::from_str(text).unwrap(), samples: 220_500 }
-        .check(&python);
+    let mel = SpectrogramParams {
+        kind: Kind::LogMel,
+        n_mels: 40,
+        seconds: 0.0,
+        padding: Padding::Zeros,
+        ..SpectrogramParams::default()
+    };
+    let power = SpectrogramParams { kind: Kind::LogPower, resize: false, ..mel.clone() };
+    let mut all = Vec::new();
+    for scale in [Scale::Db, Scale::Log, Scale::Log1p] {
+        for normalise in [Normalise::None, Normalise::Clip] {
+            for power in [1, 2] {
+                all.push(SpectrogramParams { scale, normalise, power, ..mel.clone() });
+            }
+        }
+    }
+    for normalise in [Normalise::None, Normalise::Clip] {
+        let mel = SpectrogramParams { normalise, ..mel.clone() };
+        all.push(SpectrogramParams { top_db: 0.0, ..mel.clone() });
+        all.push(SpectrogramParams { mel_scale: MelScale::Htk, ..mel.clone() });
+        all.push(SpectrogramParams { mel_norm: MelNorm::None, ..mel.clone() });
+        all.push(SpectrogramParams { padding: Padding::Reflect, ..mel.clone() });
+        all.push(SpectrogramParams { padding: Padding::None, seconds: 1.0, ..mel.clone() });
+        all.push(SpectrogramParams { n_fft: 400, hop_length: 160, fmin: 50.0, ..mel.clone() });
+    }
+    all.push(power.clone());
+    all.push(SpectrogramParams { padding: Padding::Reflect, seconds: 1.0, ..power.clone() });
+    all.push(SpectrogramParams { resize: true, size: 30, seconds: 1.0, ..power });
+    let cases = all
+        .into_iter()
+        .map(|params| Case { model: Architecture::ResNet, params, samples: 22_050 }.check(&python));
+    let faults: Vec<String> = cases.flatten().collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

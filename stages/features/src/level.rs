@@ -8,6 +8,12 @@ use crate::params::{Normalise, Scale};
 /// -23 and its level -100 dB.
 pub const LOG_FLOOR: f32 = 1e-10;
 
+/// Smallest standard deviation to divide by, as a share of the clip's largest absolute level.
+///
+/// A smaller deviation is hardly more than rounding error. Dividing by it would turn the last digits
+/// of a clip of almost one level into a pattern.
+pub const SMALLEST_DEVIATION: f64 = 1e-3;
+
 /// Replaces each value by ln(max(value, [`LOG_FLOOR`])).
 pub fn log(values: &mut [f32]) {
     for value in values {
@@ -92,10 +98,12 @@ pub fn normalise(values: &mut [f32], how: Normalise) {
             let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
             let square =
                 values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
-            // A smaller deviation is rounding error, not sound.
-            let factor = if square.sqrt() > 1e-5 { 1.0 / square.sqrt() } else { 0.0 };
+            let largest =
+                values.iter().fold(0.0, |largest: f64, value| largest.max(f64::from(value.abs())));
+            let divisor =
+                square.sqrt().max(largest * SMALLEST_DEVIATION).max(f32::MIN_POSITIVE.into());
             for value in values {
-                *value = ((f64::from(*value) - mean) * factor) as f32;
+                *value = ((f64::from(*value) - mean) / divisor) as f32;
             }
         }
     }
@@ -149,9 +157,18 @@ mod tests {
         let mut values = [1.0, 3.0, 1.0, 3.0];
         normalise(&mut values, Normalise::Clip);
         assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
-        let mut silence = [-23.0; 9];
-        normalise(&mut silence, Normalise::Clip);
-        assert_eq!(silence, [0.0; 9]);
+        for level in [-23.025_85, 0.0, 1e-30] {
+            let mut still = [level; 9];
+            normalise(&mut still, Normalise::Clip);
+            assert_eq!(still, [0.0; 9]);
+        }
+        // A quiet clip in `log1p` is scaled like a loud one; rounding error is not.
+        let mut quiet = [1e-9, 3e-9, 1e-9, 3e-9];
+        normalise(&mut quiet, Normalise::Clip);
+        assert!((quiet[1] - 1.0).abs() < 1e-6, "{quiet:?}");
+        let mut almost_still = [-100.0, -100.000_01];
+        normalise(&mut almost_still, Normalise::Clip);
+        assert!(almost_still[0].abs() < 1e-4, "{almost_still:?}");
         normalise(&mut [], Normalise::Clip);
     }
 }

@@ -26,4 +26,4 @@ pub use extract::{Extractor, clip_spectrogram};
 pub use kit::npy::Array;
 pub use level::LOG_FLOOR;
 pub use params::{Kind, SpectrogramParams};
-pub use stft::{Spectrogram, hann};
+pub use stft::{Spectrogram, hann, window_spectrum};

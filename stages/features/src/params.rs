@@ -118,7 +118,8 @@ pub enum Scale {
 pub enum Normalise {
     /// No normalisation.
     None,
-    /// Each clip is scaled to mean 0 and standard deviation 1.
+    /// Each clip is scaled to mean 0 and standard deviation 1. A clip of almost one level is scaled
+    /// less; see [`crate::level::SMALLEST_DEVIATION`].
     Clip,
 }
 

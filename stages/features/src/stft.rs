@@ -4,6 +4,10 @@
 //! `torchaudio.transforms.Spectrogram(n_fft, hop_length=hop_length, power=2.0)`, and with
 //! [`Padding::Zeros`] the squared magnitude of `librosa.stft(…)`. The window is a periodic Hann
 //! window as long as the transform; the spectrum is one-sided and not normalised.
+//!
+//! The mean of the signal is subtracted before the transforms and its spectrum, which has only two
+//! bins, added after them. Otherwise the rounding error of a large mean is above the floor of the
+//! logarithm in all other bins, and every implementation has another one.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -120,9 +124,10 @@ impl Spectrogram {
             2 * half
         );
         let frames = self.frames(samples.len());
+        let mean = mean(samples);
         for first in (0..frames).step_by(LANES) {
             for lane in 0..LANES.min(frames - first) {
-                self.transform(samples, first + lane);
+                self.transform(samples, mean, first + lane);
                 for (values, bin) in self.tile.iter_mut().zip(&self.bins) {
                     values[lane] = bin.norm_sqr();
                 }
@@ -136,28 +141,31 @@ impl Spectrogram {
     }
 
     /// Writes the transform of frame `time` to `self.bins`.
-    fn transform(&mut self, samples: &[f32], time: usize) {
+    fn transform(&mut self, samples: &[f32], mean: f32, time: usize) {
         let before = if self.padding == Padding::None { 0 } else { self.window.len() / 2 };
         // The start is negative if the window begins before the signal.
-        self.fill_frame(samples, (time * self.hop_length) as isize - before as isize);
+        self.fill_frame(samples, mean, (time * self.hop_length) as isize - before as isize);
         let done =
             self.fft.process_with_scratch(&mut self.frame, &mut self.bins, &mut self.scratch);
         if let Err(error) = done {
             panic!("BUG: buffers do not fit the plan that made them: {error}");
         }
+        for (bin, weight) in self.bins.iter_mut().zip(window_spectrum(self.window.len())) {
+            bin.re += mean * weight as f32;
+        }
     }
 
-    fn fill_frame(&mut self, samples: &[f32], start: isize) {
+    fn fill_frame(&mut self, samples: &[f32], mean: f32, start: isize) {
         let length = self.frame.len();
         let inside =
             usize::try_from(start).ok().and_then(|start| samples.get(start..start + length));
         if let Some(inside) = inside {
             for ((out, sample), weight) in self.frame.iter_mut().zip(inside).zip(&self.window) {
-                *out = sample * weight;
+                *out = (sample - mean) * weight;
             }
         } else {
             for (n, (out, weight)) in self.frame.iter_mut().zip(&self.window).enumerate() {
-                *out = sample_at(samples, start + n as isize, self.padding) * weight;
+                *out = (sample_at(samples, start + n as isize, self.padding) - mean) * weight;
             }
         }
     }
@@ -166,6 +174,16 @@ impl Spectrogram {
 /// Returns the periodic Hann window applied to every frame.
 pub fn hann(length: usize) -> impl Iterator<Item = f64> {
     (0..length).map(move |n| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos())
+}
+
+/// Returns the first bins of the spectrum of [`hann`]; it is real, and the others are 0.
+pub fn window_spectrum(length: usize) -> [f64; 2] {
+    [length as f64 / 2.0, length as f64 / -4.0]
+}
+
+fn mean(samples: &[f32]) -> f32 {
+    let sum: f64 = samples.iter().map(|sample| f64::from(*sample)).sum();
+    (sum / samples.len().max(1) as f64) as f32
 }
 
 impl std::fmt::Debug for Spectrogram {
