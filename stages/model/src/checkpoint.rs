@@ -26,6 +26,19 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// Network configuration.
     pub network: NetworkConfig,
+    /// Epoch of the kept weights; absent in models of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<KeptEpoch>,
+}
+
+/// The epoch whose weights were kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptEpoch {
+    /// The epoch, counted from 1.
+    pub kept: usize,
+    /// Number of epochs that were trained.
+    pub of: usize,
 }
 
 impl Manifest {
@@ -34,7 +47,7 @@ impl Manifest {
     /// # Errors
     /// The number of labels differs from that of the classes, or the configuration is invalid.
     pub fn new(labels: Vec<String>, network: NetworkConfig) -> Result<Manifest> {
-        let manifest = Manifest { version: VERSION, labels, network };
+        let manifest = Manifest { version: VERSION, labels, network, epoch: None };
         manifest.check()?;
         Ok(manifest)
     }

@@ -15,7 +15,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AugmentParams {
-    /// Frames per crop. A crop starts anywhere and wraps around; 0 keeps the whole clip.
+    /// Largest number of frames per crop: if the longest clip is shorter, a crop is that long. A crop
+    /// starts anywhere and wraps around; 0 keeps the whole clip.
     pub crop: usize,
     /// Range of the time stretch: the crop is played up to exp(±this) times as fast.
     pub time_stretch: f64,
@@ -25,7 +26,7 @@ pub(crate) struct AugmentParams {
     pub mixup: f64,
     /// F of SpecAugment (Park et al. 2019): the most rows that one mask hides.
     pub freq_mask: usize,
-    /// T of SpecAugment: the most frames that one mask hides.
+    /// T of SpecAugment: the most frames that one mask hides. Shorter crops have shorter masks.
     pub time_mask: usize,
     /// Number of masks of each kind.
     pub masks: usize,
@@ -50,6 +51,8 @@ pub(crate) struct Augment<'a> {
     seed: u64,
     /// Frames of every clip after cropping.
     width: usize,
+    /// The most frames that one mask hides, for this width.
+    time_mask: usize,
     /// Value written by masks: the mean of the training clips.
     fill: f32,
 }
@@ -97,7 +100,7 @@ impl<'a> Augment<'a> {
     /// Prepares augmentation for training on the clips at `indices`.
     ///
     /// # Errors
-    /// A crop or mask is longer than a clip, or uncropped clips differ in width.
+    /// A mask is longer than a clip, or uncropped clips differ in width.
     pub(crate) fn new(
         dataset: &'a Dataset,
         params: &'a AugmentParams,
@@ -108,13 +111,15 @@ impl<'a> Augment<'a> {
             (0..dataset.clips.len()).map(|clip| dataset.width(clip)).max().unwrap_or_default();
         let width = match params.crop {
             0 => dataset.uniform_shape()?[2],
-            crop => crop,
+            crop => crop.min(longest),
         };
-        for (key, value, limit) in [
-            ("crop", params.crop, longest),
-            ("freq_mask", params.freq_mask, dataset.rows[1]),
-            ("time_mask", params.time_mask, width),
-        ] {
+        let time_mask = match params.crop {
+            0 => params.time_mask,
+            crop => params.time_mask * width / crop,
+        };
+        for (key, value, limit) in
+            [("freq_mask", params.freq_mask, dataset.rows[1]), ("time_mask", time_mask, width)]
+        {
             ensure!(
                 value <= limit,
                 invalid_param(
@@ -123,7 +128,7 @@ impl<'a> Augment<'a> {
                 )
             );
         }
-        Ok(Augment { dataset, params, seed, width, fill: mean(dataset, indices) })
+        Ok(Augment { dataset, params, seed, width, time_mask, fill: mean(dataset, indices) })
     }
 
     /// Returns the clips without augmentation.
@@ -165,7 +170,8 @@ impl<'a> Augment<'a> {
         let (image, width) = (self.dataset.image(clip), self.dataset.width(clip));
         let mut cut = match self.params.crop {
             0 => image.to_vec(),
-            frames => {
+            _ => {
+                let frames = self.width;
                 let factor = (symmetric(&mut random) * self.params.time_stretch).exp();
                 let length = (frames as f64 * factor).round();
                 let start = random.below(width as u64) as usize;
@@ -202,7 +208,7 @@ impl<'a> Augment<'a> {
         };
         for _ in 0..self.params.masks {
             let rows = random_band(self.params.freq_mask, height);
-            let frames = random_band(self.params.time_mask, width);
+            let frames = random_band(self.time_mask, width);
             for (row, values) in image.chunks_exact_mut(width).enumerate() {
                 let hidden = if rows.contains(&(row % height)) { 0..width } else { frames.clone() };
                 values[hidden].fill(self.fill);
@@ -333,6 +339,15 @@ mod tests {
     }
 
     #[test]
+    fn crop_and_masks_fit_short_clips() {
+        let params = AugmentParams { crop: 20, time_mask: 7, ..all_enabled() };
+        let dataset = dataset();
+        let augment = Augment::new(&dataset, &params, &[0, 1], 7).unwrap();
+        assert_eq!((augment.input(), augment.time_mask), ([1, 4, 10], 3));
+        assert_eq!(augment.batch(1, &[0, 1]).shape, [2, 1, 4, 10]);
+    }
+
+    #[test]
     fn stretch_interpolates_linearly() {
         let row = [0.0, 10.0, 20.0, 30.0];
         let stretched =
@@ -409,7 +424,6 @@ mod tests {
         }
         let dataset = dataset();
         for (key, params) in [
-            ("crop", AugmentParams { crop: 11, ..all_enabled() }),
             ("freq_mask", AugmentParams { freq_mask: 5, ..all_enabled() }),
             ("time_mask", AugmentParams { time_mask: 7, ..all_enabled() }),
         ] {

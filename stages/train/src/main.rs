@@ -3,6 +3,7 @@
 //! Outs are written only after training ends, so a failed run never leaves outs that do not match.
 
 mod augment;
+mod length;
 mod params;
 mod report;
 mod resume;
@@ -15,16 +16,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use model::checkpoint::Manifest;
+use model::checkpoint::{KeptEpoch, Manifest};
 use model::config::NetworkConfig;
 use model::dataset::Dataset;
 use model::split::{self, Part};
 
 use crate::augment::Augment;
+use crate::length::Length;
 use crate::params::TrainParams;
 use crate::report::Curves;
 use crate::resume::{Progress, ResumeFile};
-use crate::trainer::Trainer;
+use crate::trainer::{Trainer, steps_per_epoch};
 
 // Training allocates the same large buffers in each step; mimalloc keeps them.
 #[global_allocator]
@@ -67,7 +69,7 @@ fn run(args: &Args) -> Result<()> {
 
     let dataset = Dataset::load(&args.spectrograms)?;
     let parts = split::assign(&dataset.clips, &dataset.labels, &params.split(), seed)?;
-    let (train, held_out) =
+    let (train, validation) =
         (split::indices(&parts, Part::Train), split::indices(&parts, Part::Validation));
     ensure!(
         train.len() >= 2,
@@ -80,15 +82,18 @@ fn run(args: &Args) -> Result<()> {
     let augment = Augment::new(&dataset, &params.augment, &train, seed)?;
     let (model, input, dropout) = (params.model, augment.input(), params.dropout);
     let config = NetworkConfig { model, input, classes, dropout };
-    let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
+    let mut manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
     manifest
         .check_input(&dataset)
         .context("param `train.augment.crop`: only `train.model` = `resnet` can train on crops")?;
-    let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
+    let steps = steps_per_epoch(train.len(), params.batch_size);
+    let length = Length::new(params.epochs, params.warmup_epochs, steps);
+    let mut trainer = Trainer::new(&augment, &config, (&params, length), device, seed)?;
     kit::say!(
-        "training on {} clips of {classes} classes, {} held out",
+        "training on {} clips of {classes} classes for {} steps; {} other clips choose the epoch",
         train.len(),
-        held_out.len()
+        length.epochs * steps,
+        validation.len()
     );
 
     let path = args.models.join("train.resume");
@@ -103,18 +108,18 @@ fn run(args: &Args) -> Result<()> {
             (curves, best)
         }
     };
-    for epoch in curves.len() as u64 + 1..=params.epochs {
+    for epoch in curves.len() as u64 + 1..=length.epochs {
         let trained = trainer.epoch(epoch, &train, &events)?;
-        let validated = trainer.validate(epoch, &held_out)?;
+        let validated = trainer.validate(epoch, &validation)?;
         if curves.push(trained, validated) {
             best = trainer.weights()?;
         }
-        curves.report_last(params.epochs, &events);
+        curves.report_last(length.epochs, &events);
         if params.patience > 0 && curves.epochs_since_best() >= params.patience {
             kit::say!("stopping: no better epoch in the last {}", params.patience);
             break;
         }
-        if resume_file.is_due() && epoch < params.epochs {
+        if resume_file.is_due() && epoch < length.epochs {
             let state = trainer.state()?;
             resume_file.save(Progress { curves: curves.clone(), best: best.clone(), state })?;
         }
@@ -123,6 +128,7 @@ fn run(args: &Args) -> Result<()> {
     let models = &args.models;
     best.write(models.join("genre.mpk"))?;
     trainer.weights()?.write(models.join("last.mpk"))?;
+    manifest.epoch = Some(KeptEpoch { kept: curves.best_epoch(), of: curves.len() });
     manifest.write(models.join("genre.json"))?;
     split::write(models.join("split.csv"), &dataset.clips, &dataset.labels, &parts)?;
     curves.write(&args.metrics.join("curves.csv"))?;

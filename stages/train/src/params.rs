@@ -15,7 +15,7 @@ use crate::schedule::Schedule;
 pub(crate) struct TrainParams {
     /// Network to train: `baseline` or `resnet`.
     pub model: Architecture,
-    /// Passes over the training clips.
+    /// Passes over the training clips; 0 chooses by their number, see [`crate::length`].
     pub epochs: u64,
     /// Clips per optimizer step.
     pub batch_size: usize,
@@ -82,7 +82,6 @@ impl TrainParams {
     /// # Errors
     /// Names the first invalid param and the range it must be in.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(self.epochs >= 1, "param `train.epochs` must be at least 1, not 0");
         ensure!(
             self.batch_size >= 2,
             "param `train.batch_size` must be at least 2, for batch normalisation, not {}",
@@ -109,7 +108,7 @@ impl TrainParams {
             );
         }
         ensure!(
-            self.warmup_epochs < self.epochs,
+            self.epochs == 0 || self.warmup_epochs < self.epochs,
             "param `train.warmup_epochs` must be below `train.epochs`, {}, not {}: \
              otherwise no epoch has the full learning rate",
             self.epochs,
@@ -140,7 +139,6 @@ mod tests {
         TrainParams::default().check().unwrap();
         let good = TrainParams::default;
         for (key, params) in [
-            ("epochs", TrainParams { epochs: 0, ..good() }),
             ("batch_size", TrainParams { batch_size: 0, ..good() }),
             ("batch_size", TrainParams { batch_size: 1, ..good() }),
             ("learning_rate", TrainParams { learning_rate: 0.0, ..good() }),

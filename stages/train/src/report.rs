@@ -20,15 +20,22 @@ struct Epoch {
     validated: Option<Scores>,
 }
 
+/// Number of lines about epochs that a training prints; of more epochs some are left out.
+const LINES: u64 = 100;
+
 /// Columns of `curves.csv` after `epoch`, keys of the series, and keys of the best epoch in
 /// `train.json`.
 const KEYS: [&str; 6] =
     ["train_loss", "train_accuracy", "train_macro_f1", "val_loss", "val_accuracy", "val_macro_f1"];
 
 /// Content of `train.json`: the epoch of the kept weights, and its scores.
+///
+/// The validation clips chose that epoch, so its scores on them are too high. Those of the last
+/// epoch are not.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     best_epoch: usize,
+    epochs: usize,
     train_loss: f64,
     train_accuracy: f64,
     train_macro_f1: f64,
@@ -38,6 +45,16 @@ pub(crate) struct Summary {
     val_accuracy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     val_macro_f1: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_epoch: Option<LastEpoch>,
+}
+
+/// Scores of the last epoch on the validation clips.
+#[derive(Debug, Serialize)]
+struct LastEpoch {
+    val_loss: f64,
+    val_accuracy: f64,
+    val_macro_f1: f64,
 }
 
 impl Curves {
@@ -81,6 +98,10 @@ impl Curves {
         let Some(last) = self.epochs.last() else { return };
         let step = self.epochs.len() as u64;
         last.send(step, events);
+        let is_best = self.best_epoch() as u64 == step;
+        if !step.is_multiple_of(total.div_ceil(LINES)) && step < total && !is_best {
+            return;
+        }
         let line = |name: &str, scores: Scores| {
             format!(
                 "{name} loss {:.4} accuracy {:.3} F1 {:.3}",
@@ -89,7 +110,7 @@ impl Curves {
         };
         let validated =
             last.validated.map_or(String::new(), |scores| format!(" · {}", line("val", scores)));
-        let best = if self.best_epoch() as u64 == step { " · best" } else { "" };
+        let best = if is_best { " · best" } else { "" };
         let width = total.to_string().len();
         kit::say!(
             "epoch {step:>width$}/{total} · {}{validated}{best}",
@@ -101,14 +122,22 @@ impl Curves {
     pub(crate) fn summary(&self) -> Summary {
         let [train_loss, train_accuracy, train_macro_f1, val_loss, val_accuracy, val_macro_f1] =
             self.epochs.get(self.best).map_or([None; 6], Epoch::values);
+        let last = self.epochs.last().and_then(|last| last.validated);
+        let last_epoch = last.map(|last| LastEpoch {
+            val_loss: last.loss,
+            val_accuracy: last.accuracy,
+            val_macro_f1: last.macro_f1,
+        });
         Summary {
             best_epoch: self.best_epoch(),
+            epochs: self.len(),
             train_loss: train_loss.unwrap_or_default(),
             train_accuracy: train_accuracy.unwrap_or_default(),
             train_macro_f1: train_macro_f1.unwrap_or_default(),
             val_loss,
             val_accuracy,
             val_macro_f1,
+            last_epoch,
         }
     }
 
@@ -202,8 +231,9 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let summary = serde_json::to_string(&curves.summary()).unwrap();
         let expected = concat!(
-            r#"{"best_epoch":1,"train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"#,
-            r#""val_loss":1.5,"val_accuracy":0.5,"val_macro_f1":0.25}"#
+            r#"{"best_epoch":1,"epochs":2,"train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"#,
+            r#""val_loss":1.5,"val_accuracy":0.5,"val_macro_f1":0.25,"#,
+            r#""last_epoch":{"val_loss":1.0,"val_accuracy":0.25,"val_macro_f1":0.125}}"#
         );
         assert_eq!(summary, expected);
     }

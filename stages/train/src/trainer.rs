@@ -23,6 +23,7 @@ use model::trainable::Trainable;
 use model::weights::Weights;
 
 use crate::augment::{Augment, Batch};
+use crate::length::Length;
 use crate::params::TrainParams;
 
 /// Number of batches prepared ahead of the optimizer.
@@ -32,6 +33,7 @@ const BATCHES_AHEAD: usize = 2;
 pub(crate) struct Trainer<'a> {
     augment: &'a Augment<'a>,
     params: &'a TrainParams,
+    length: Length,
     seed: u64,
     device: Device,
     learner: Learner,
@@ -59,7 +61,7 @@ impl<'a> Trainer<'a> {
     pub(crate) fn new(
         augment: &'a Augment<'a>,
         config: &NetworkConfig,
-        params: &'a TrainParams,
+        (params, length): (&'a TrainParams, Length),
         device: Device,
         seed: u64,
     ) -> Result<Trainer<'a>> {
@@ -68,7 +70,7 @@ impl<'a> Trainer<'a> {
         let device = device.autodiff();
         let learner = Learner::new(Trainable::new(config, &weights, &device)?, params.weight_decay);
         let (spent, waited) = (Duration::ZERO, Duration::ZERO);
-        Ok(Trainer { augment, params, seed, device, learner, average, spent, waited })
+        Ok(Trainer { augment, params, length, seed, device, learner, average, spent, waited })
     }
 
     /// Resumes from the state of another trainer.
@@ -115,8 +117,8 @@ impl<'a> Trainer<'a> {
         let mut tally = Tally::new(dataset.labels.len());
         let batches = batches(&order, self.params.batch_size);
         let steps_per_epoch = batches.len() as u64;
-        let total = self.params.epochs * steps_per_epoch;
-        let warmup = self.params.warmup_epochs * steps_per_epoch;
+        let total = self.length.epochs * steps_per_epoch;
+        let warmup = self.length.warmup * steps_per_epoch;
         let first_step = (epoch - 1) * steps_per_epoch;
         let augment = self.augment;
         let prepared = batches.iter().map(|clips| augment.batch(epoch, clips));
@@ -235,6 +237,11 @@ fn ensure_finite(loss: f64, epoch: u64, learning_rate: f64) -> Result<()> {
         "the loss is {loss} in epoch {epoch}: lower `train.learning_rate` (now {learning_rate})"
     );
     Ok(())
+}
+
+/// Returns the number of steps in an epoch of `clips` clips in batches of `size`.
+pub(crate) fn steps_per_epoch(clips: usize, size: usize) -> u64 {
+    batches(&vec![0; clips], size).len() as u64
 }
 
 /// Splits `order` into batches of `size`.
