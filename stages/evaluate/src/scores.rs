@@ -1,13 +1,17 @@
-//! Scores of a set of predictions, with bootstrap intervals.
+//! Scores of a set of predictions, with 95 % intervals.
 //!
-//! The intervals are percentile bootstraps (Efron 1979): the clips are resampled with replacement
-//! to sets of the same size, and the interval is the middle 95 % of the scores of these sets. It
-//! measures the effect of the choice of clips, not of another training run.
+//! An interval measures the effect of the choice of clips, not of another training run. Shares of
+//! clips have Wilson's interval. The macro F1 and the calibration error are no shares: they have a
+//! percentile bootstrap (Efron 1979), the middle 95 % of the values of sets that are drawn from the
+//! clips with replacement. A bootstrap of faultless predictions has no width, so the one of the
+//! macro F1 is widened to contain Wilson's interval.
 
 use model::random::{Purpose, Random};
 use serde::Serialize;
 
+use crate::calibration::{bins, expected_error};
 use crate::predictions::{Prediction, confusion};
+use crate::wilson::Interval;
 
 /// Share of resamples outside the interval, half of it on each side.
 const OUTSIDE: f64 = 0.05;
@@ -27,11 +31,22 @@ pub(crate) struct Scores<T> {
     pub(crate) top3_accuracy: T,
 }
 
-/// A 95 % bootstrap interval of a score.
+/// Intervals of all scores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Interval {
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub(crate) struct Intervals {
+    #[serde(flatten)]
+    pub(crate) scores: Scores<Interval>,
+    /// Expected calibration error.
+    pub(crate) ece: Interval,
+}
+
+/// How bootstraps are drawn and calibration errors are computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bootstrap {
+    pub(crate) resamples: u64,
+    pub(crate) seed: u64,
+    /// Number of confidence bins.
+    pub(crate) bins: usize,
 }
 
 /// Computes the scores of these predictions.
@@ -46,34 +61,53 @@ pub(crate) fn scores<'a>(classes: usize, predictions: &[&'a Prediction<'a>]) -> 
     }
 }
 
-/// Computes intervals of [`scores`] from `resamples` draws, which `seed` determines.
+/// Computes the intervals of [`scores`] and of the calibration error.
 pub(crate) fn intervals<'a>(
     classes: usize,
     predictions: &[&'a Prediction<'a>],
-    resamples: u64,
-    seed: u64,
-) -> Scores<Interval> {
-    let resample = |number| {
-        let mut random = Random::new(seed, Purpose::Resample(number));
+    bootstrap: Bootstrap,
+) -> Intervals {
+    let found = scores(classes, predictions);
+    let clips = predictions.len() as f64;
+    let balanced = Interval::wilson(found.balanced_accuracy, effective(classes, predictions));
+    let drawn = |number| {
+        let mut random = Random::new(bootstrap.seed, Purpose::Resample(number));
         let draw =
             |_: &&Prediction<'a>| predictions[random.below(predictions.len() as u64) as usize];
-        scores(classes, &predictions.iter().map(draw).collect::<Vec<_>>())
+        let sample: Vec<_> = predictions.iter().map(draw).collect();
+        let macro_f1 = confusion(classes, sample.iter().copied()).macro_f1();
+        let pairs = sample.iter().map(|it| (it.confidence(), it.is_correct()));
+        (macro_f1, expected_error(&bins(pairs, bootstrap.bins)))
     };
-    let drawn: Vec<Scores<f64>> = (0..resamples).map(resample).collect();
-    let interval = |of: fn(&Scores<f64>) -> f64| {
-        let mut values: Vec<f64> = drawn.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        Interval {
-            low: quantile(&values, OUTSIDE / 2.0),
-            high: quantile(&values, 1.0 - OUTSIDE / 2.0),
-        }
-    };
-    Scores {
-        accuracy: interval(|it| it.accuracy),
-        balanced_accuracy: interval(|it| it.balanced_accuracy),
-        macro_f1: interval(|it| it.macro_f1),
-        top3_accuracy: interval(|it| it.top3_accuracy),
+    let (f1s, errors): (Vec<f64>, Vec<f64>) = (0..bootstrap.resamples).map(drawn).unzip();
+    let macro_f1 = middle(f1s).hull(Interval::wilson(found.macro_f1, clips));
+    Intervals {
+        scores: Scores {
+            accuracy: Interval::wilson(found.accuracy, clips),
+            balanced_accuracy: balanced,
+            macro_f1,
+            top3_accuracy: Interval::wilson(found.top3_accuracy, clips),
+        },
+        ece: middle(errors),
     }
+}
+
+/// Returns the number of clips in a balanced set that determines the mean recall as well as these.
+///
+/// The variance of a mean of `k` recalls is Σ p (1 − p) / nᵢ / k², so nᵢ clips of class i count as
+/// k² / Σ 1 / nᵢ.
+fn effective<'a>(classes: usize, predictions: &[&'a Prediction<'a>]) -> f64 {
+    let mut counts = vec![0u64; classes];
+    predictions.iter().for_each(|prediction| counts[prediction.label] += 1);
+    counts.retain(|count| *count > 0);
+    let inverse: f64 = counts.iter().map(|count| 1.0 / *count as f64).sum();
+    if counts.is_empty() { 0.0 } else { (counts.len() as f64).powi(2) / inverse }
+}
+
+/// Returns the middle 95 % of values.
+fn middle(mut values: Vec<f64>) -> Interval {
+    values.sort_by(f64::total_cmp);
+    Interval { low: quantile(&values, OUTSIDE / 2.0), high: quantile(&values, 1.0 - OUTSIDE / 2.0) }
 }
 
 /// Returns a quantile of sorted `values` with linear interpolation, like NumPy's `quantile`.
@@ -140,21 +174,34 @@ mod tests {
         let (clips, logits) = ranked(&cases);
         let predictions = predictions(&clips, &logits, 4);
         let predictions: Vec<_> = predictions.iter().collect();
-        let found = intervals(4, &predictions, 2000, 1).accuracy;
-        assert!(
-            (found.low - 0.402).abs() < 0.015 && (found.high - 0.598).abs() < 0.015,
-            "{found:?}"
-        );
-        assert_eq!(intervals(4, &predictions, 200, 7), intervals(4, &predictions, 200, 7));
-        assert_ne!(
-            intervals(4, &predictions, 200, 7).macro_f1,
-            intervals(4, &predictions, 200, 8).macro_f1
-        );
+        let bootstrap = Bootstrap { resamples: 500, seed: 7, bins: 10 };
+        let found = intervals(4, &predictions, bootstrap);
+        let Interval { low, high } = found.scores.accuracy;
+        assert!((low - 0.404).abs() < 0.001 && (high - 0.596).abs() < 0.001, "{found:?}");
+        assert_eq!(found, intervals(4, &predictions, bootstrap));
+        let other = intervals(4, &predictions, Bootstrap { seed: 8, ..bootstrap });
+        assert_ne!(found.ece, other.ece);
 
-        let correct: Vec<_> =
-            predictions.iter().copied().filter(|prediction| prediction.is_correct()).collect();
-        let found = intervals(4, &correct, 100, 1);
-        assert_eq!(found.accuracy, Interval { low: 1.0, high: 1.0 });
-        assert_eq!(found.top3_accuracy, Interval { low: 1.0, high: 1.0 });
+        let correct =
+            predictions.iter().copied().filter(|prediction| prediction.is_correct()).take(4);
+        let Scores { accuracy, balanced_accuracy, macro_f1, top3_accuracy } =
+            intervals(4, &correct.collect::<Vec<_>>(), bootstrap).scores;
+        for found in [accuracy, balanced_accuracy, macro_f1, top3_accuracy] {
+            assert!((found.low - 0.510).abs() < 0.001 && found.high == 1.0, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn effective_clips_of_balanced_accuracy() {
+        let order = [0, 1, 2, 3];
+        for (labels, expected) in
+            [(&[0, 0, 1, 1][..], 4.0), (&[0, 0, 0, 1], 3.0), (&[2, 2, 2], 3.0), (&[], 0.0)]
+        {
+            let cases: Vec<_> = labels.iter().map(|label| (*label, order)).collect();
+            let (clips, logits) = ranked(&cases);
+            let predictions = predictions(&clips, &logits, 4);
+            let found = effective(4, &predictions.iter().collect::<Vec<_>>());
+            assert!((found - expected).abs() < 1e-9, "{labels:?}: {found}");
+        }
     }
 }

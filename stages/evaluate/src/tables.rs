@@ -9,9 +9,10 @@ use serde_json::json;
 use crate::calibration::Bin;
 use crate::predictions::Prediction;
 
-/// Writes `path,prediction,label,probability`, one row per clip.
+/// Writes `path,prediction,label,probability,calibrated`, one row per clip.
 ///
-/// The probability is that of the predicted class.
+/// The probability is that of the predicted class. The last column is empty if no temperature could
+/// be fitted.
 ///
 /// # Errors
 /// If the file system fails.
@@ -19,17 +20,20 @@ pub(crate) fn predictions(
     path: &Path,
     labels: &[String],
     predictions: &[Prediction<'_>],
+    calibrated: Option<&[f64]>,
 ) -> Result<()> {
-    let rows = predictions.iter().map(|prediction| {
+    let rows = predictions.iter().enumerate().map(|(clip, prediction)| {
+        let scaled = calibrated.and_then(|all| all.get(clip)).map(|value| share(*value));
         [
             prediction.path,
             &labels[prediction.predicted],
             &labels[prediction.label],
             &share(prediction.confidence()),
+            &scaled.unwrap_or_default(),
         ]
         .map(str::to_owned)
     });
-    kit::csv::write(path, &["path", "prediction", "label", "probability"], rows)
+    kit::csv::write(path, &["path", "prediction", "label", "probability", "calibrated"], rows)
 }
 
 /// Writes `path,label,prediction,probability,label_probability`, one row per wrong prediction.

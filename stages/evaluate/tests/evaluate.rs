@@ -77,7 +77,20 @@ fn outs_are_consistent() {
         (&0.5.into(), &1.0.into())
     );
     let interval = &report["interval"]["accuracy"];
-    assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &1.0.into()), "{report}");
+    // Wilson's interval of 1 of 3.
+    let [low, high] = ["low", "high"].map(|side| interval[side].as_f64().unwrap());
+    assert!((low - 0.061_49).abs() < 1e-4 && (high - 0.792_34).abs() < 1e-4, "{report}");
+    assert!(report["interval"]["ece"]["high"].is_number(), "{report}");
+    // The clips chose the epoch; those of the last epoch are in the curves.
+    assert_eq!((&report["part"], &report["chose_epoch"]), (&"val".into(), &true.into()));
+    assert_eq!(report["last_epoch"]["accuracy"], 0.25, "{report}");
+    assert!(report.get("calibrated").is_none(), "{report}");
+    let line = String::from_utf8(output.stdout).unwrap();
+    let expected = "3 validation clips, which chose the epoch: accuracy 0.333 (0.061 to 0.792) \
+                    at the best epoch, 0.250 (";
+    assert!(line.starts_with(expected), "{line}");
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(warning.starts_with("warning: 3 clips say little about the accuracy"), "{warning}");
     // All clips have the same confidence, and a third of the predictions are correct.
     let ece = 0.731_058_578_63 - 1.0 / 3.0;
     assert!((report["ece"].as_f64().unwrap() - ece).abs() < 1e-6, "{report}");
@@ -93,8 +106,8 @@ fn outs_are_consistent() {
 
     let quoted = "\"b, \"\"c\"\" & <d>\"";
     let expected = format!(
-        "path,prediction,label,probability\na/1.npy,{quoted},a,0.731059\n\
-         a/2.npy,{quoted},a,0.731059\nb/1.npy,{quoted},{quoted},0.731059\n"
+        "path,prediction,label,probability,calibrated\na/1.npy,{quoted},a,0.731059,\n\
+         a/2.npy,{quoted},a,0.731059,\nb/1.npy,{quoted},{quoted},0.731059,\n"
     );
     assert_eq!(text(dir.path(), "predictions.csv"), expected);
     let expected = format!(
@@ -127,6 +140,37 @@ fn outs_are_consistent() {
     ] {
         assert!(text(dir.path(), figure).contains(words), "{figure}: {words}");
     }
+}
+
+#[test]
+fn test_clips_and_calibration() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path());
+    // 50 validation clips, of which half are `b`, fit the temperature; 2 test clips are measured.
+    let labels = ["a".to_owned(), "b, \"c\" & <d>".to_owned()];
+    let clips: Vec<Clip> =
+        (0..52).map(|clip| Clip { path: format!("x/{clip}.npy"), label: clip % 2 }).collect();
+    let parts: Vec<Part> =
+        (0..52).map(|clip| if clip < 50 { Part::Validation } else { Part::Test }).collect();
+    split::write(dir.path().join("models/split.csv"), &clips, &labels, &parts).unwrap();
+    for clip in &clips {
+        kit::npy::write(dir.path().join("data").join(&clip.path), &[12, 12], &[0.5; 144]).unwrap();
+    }
+    let output = evaluate(dir.path());
+    assert!(output.status.success(), "{output:?}");
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert!(line.starts_with("2 test clips: accuracy 0.500 (0.095 to 0.905), balanced"), "{line}");
+    assert!(line.contains(" after scaling by a temperature of "), "{line}");
+    let report: serde_json::Value =
+        serde_json::from_str(&text(dir.path(), "evaluate.json")).unwrap();
+    assert_eq!((&report["part"], &report["chose_epoch"]), (&"test".into(), &false.into()));
+    assert!(report.get("last_epoch").is_none(), "{report}");
+    // Half of the predictions are right, at a confidence of 0.73: the highest temperature.
+    assert_eq!(report["calibrated"]["fitted_on"], "validation", "{report}");
+    let [before, after] =
+        [&report["ece"], &report["calibrated"]["ece"]].map(|error| error.as_f64().unwrap());
+    assert!((before - 0.231).abs() < 0.001 && after < 0.03, "{report}");
+    assert!(text(dir.path(), "predictions.csv").contains(",0.731059,0.52"));
 }
 
 #[test]

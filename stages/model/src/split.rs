@@ -77,10 +77,14 @@ fn stratified(
     Ok(parts)
 }
 
-/// Returns the clips to measure a finished model on: the test part, or validation if that is empty.
+/// Returns the part to measure a finished model on: the test part, or validation if that is empty.
+pub fn measured_part(parts: &[Part]) -> Part {
+    if parts.contains(&Part::Test) { Part::Test } else { Part::Validation }
+}
+
+/// Returns the clips of the [`measured_part`].
 pub fn measured(parts: &[Part]) -> Vec<usize> {
-    let part = if parts.contains(&Part::Test) { Part::Test } else { Part::Validation };
-    indices(parts, part)
+    indices(parts, measured_part(parts))
 }
 
 /// Returns the indices of the clips of one part.

@@ -13,20 +13,29 @@ const PANEL: [f64; 2] = [270.0, 200.0];
 const GAP: f64 = 62.0;
 const LEFT: f64 = 54.0;
 const TOP: f64 = 106.0;
+/// Style of the line at the kept epoch.
+const KEPT: &str = "stroke=\"#52606d\" stroke-width=\"1.5\" stroke-dasharray=\"5 4\"";
 
 /// Draws a table with the columns `epoch`, `train_loss`, `val_loss`, `train_accuracy` and so on.
 ///
-/// Cells that are empty or not a finite number are skipped.
+/// A dashed line marks the epoch `kept`, whose weights were kept. Cells that are empty or not a
+/// finite number are skipped.
 ///
 /// # Errors
 /// If a column is missing.
-pub(crate) fn draw(table: &Table) -> Result<String> {
+pub(crate) fn draw(table: &Table, kept: Option<usize>) -> Result<String> {
     let epochs = numbers(table, "epoch")?;
     let width = LEFT + PANELS.len() as f64 * (PANEL[0] + GAP);
     let mut svg = Svg::new("Learning curves", [width, TOP + PANEL[1] + 56.0]);
     let last = epochs.iter().flatten().copied().fold(0.0, f64::max);
     let plural = if last == 1.0 { "" } else { "s" };
     svg.heading(LEFT, "Learning curves", &format!("{last} epoch{plural}"));
+    if let Some(kept) = kept {
+        let x = 460.0;
+        svg.line([[x, 52.0], [x + 24.0, 52.0]], KEPT);
+        let name = format!("epoch {kept}, whose weights were kept");
+        svg.text([x + 30.0, 56.0], TEXT, &format!("fill=\"{GREY}\""), &name);
+    }
     for ((_, name, colour), x) in PARTS.into_iter().zip([180.0, 320.0]) {
         svg.line(
             [[x, 52.0], [x + 24.0, 52.0]],
@@ -47,6 +56,10 @@ pub(crate) fn draw(table: &Table) -> Result<String> {
         let plot = Plot { corner, size: PANEL, x: range(1.0, [last]), y: top };
         svg.text([corner[0], TOP - 10.0], TEXT, "font-weight=\"600\"", name);
         plot.frame(&mut svg, ["Epoch", ""]);
+        if let Some(kept) = kept {
+            let x = kept as f64;
+            svg.line([plot.position(x, top[0]), plot.position(x, top[1])], KEPT);
+        }
         for (line, (_, _, colour)) in lines.iter().zip(PARTS) {
             curve(&mut svg, &plot, &epochs, line, colour);
         }
@@ -98,11 +111,25 @@ mod tests {
 
     #[test]
     fn draws_last_values() {
-        let svg = draw(&table(&[
-            ["1", "2", "0.25", "0.125", "1.5", "0.5", "0.25"],
-            ["2", "1", "0.5", "0.3", "1.25", "0.75", "0.6"],
-        ]))
+        let svg = draw(
+            &table(&[
+                ["1", "2", "0.25", "0.125", "1.5", "0.5", "0.25"],
+                ["2", "1", "0.5", "0.3", "1.25", "0.75", "0.6"],
+            ]),
+            Some(2),
+        )
         .unwrap();
+        assert!(svg.contains("epoch 2, whose weights were kept"), "{svg}");
+        // The legend and three panels, each at its right edge.
+        assert_eq!(svg.matches(KEPT).count(), 4, "{svg}");
+        assert!(
+            svg.contains(&format!(
+                "points=\"{0},{1} {0},{TOP}\" ",
+                LEFT + PANEL[0],
+                TOP + PANEL[1]
+            )),
+            "{svg}"
+        );
         for value in [">1.00<", ">0.50<", ">0.30<", ">1.25<", ">0.75<", ">0.60<", "2 epochs"] {
             assert!(svg.contains(value), "{value}: {svg}");
         }
@@ -112,10 +139,10 @@ mod tests {
 
     #[test]
     fn skips_cells_without_number() {
-        let svg = draw(&table(&[["1", "NaN", "0.25", "inf", "", "", ""]])).unwrap();
+        let svg = draw(&table(&[["1", "NaN", "0.25", "inf", "", "", ""]]), None).unwrap();
         assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
         assert_eq!(svg.matches("stroke-linejoin").count(), 1);
-        let error = draw(&Table { header: vec!["epoch".to_owned()], rows: vec![] })
+        let error = draw(&Table { header: vec!["epoch".to_owned()], rows: vec![] }, None)
             .unwrap_err()
             .to_string();
         assert!(error.contains("no column `train_loss`"), "{error}");
