@@ -12,7 +12,7 @@ use kit::Events;
 use kit::files::fresh_dir;
 use kit::without_secrets;
 
-use crate::audio::{Amount, Tally};
+use crate::audio::Tally;
 use crate::checksums::{self, Checksums, Found};
 use crate::endpoint::{Endpoint, join};
 use crate::folder;
@@ -20,6 +20,7 @@ use crate::manifest::{self, Item};
 use crate::parallel::try_for_each;
 use crate::progress::Progress;
 use crate::remote::{Reader, Remote, Transfers};
+use crate::selection::Choice;
 use crate::source::{KINDS, is_manifest};
 use crate::unpack::unpack;
 
@@ -30,7 +31,7 @@ const MAX_REPLACED: u32 = 3;
 pub(crate) struct Collector<'a> {
     /// Output folder, which gets the class folders.
     pub(crate) out: &'a Path,
-    pub(crate) amount: Amount,
+    pub(crate) choice: Choice,
     pub(crate) transfers: Transfers,
     /// Path of the checksum table.
     pub(crate) checksums: &'a Path,
@@ -45,7 +46,7 @@ impl Collector<'_> {
     pub(crate) fn local(&self, path: &Path) -> Result<Tally> {
         let shown = path.to_string_lossy();
         if path.is_dir() {
-            return folder::copy(path, self.out, self.amount, self.events);
+            return folder::copy(path, self.out, self.choice, self.events);
         }
         ensure!(path.is_file(), "`{shown}` does not exist; `download.source` must be {KINDS}");
         if is_manifest(&shown) {
@@ -57,7 +58,7 @@ impl Collector<'_> {
             return self.manifest(path, &shown, &place);
         }
         let file = File::open(path).with_context(|| format!("cannot open `{shown}`"))?;
-        let found = unpack(file, &|_| Ok(()), self.out, self.amount, self.events);
+        let found = unpack(file, &|_| Ok(()), self.out, self.choice, self.events);
         Ok(tally(&found.with_context(|| format!("cannot unpack the clips of `{shown}`"))?))
     }
 
@@ -101,7 +102,7 @@ impl Collector<'_> {
         let progress = Progress::new(Some(self.events));
         let remote = self.open(address, &progress)?;
         let fetch = |ranges: &[std::ops::Range<u64>]| remote.fetch(ranges);
-        let found = match unpack(Reader::new(&remote), &fetch, self.out, self.amount, self.events) {
+        let found = match unpack(Reader::new(&remote), &fetch, self.out, self.choice, self.events) {
             Ok(found) => found,
             Err(_) if remote.has_changed() => return Ok(None),
             Err(error) => {
@@ -134,7 +135,7 @@ impl Collector<'_> {
     ) -> Result<Tally> {
         let explain = || format!("cannot use the manifest `{source}`");
         let items = manifest::items(&kit::csv::read(path)?).with_context(explain)?;
-        let items = self.amount.take(items, |item| &item.label);
+        let items = self.choice.amount.take(items, |item| &item.label);
         let fetched = Mutex::new(Vec::new());
         let (done, total) = (AtomicU64::new(0), items.len() as u64);
         try_for_each(items, |item| {

@@ -10,11 +10,13 @@ mod collect;
 mod endpoint;
 mod folder;
 mod http;
+mod layout;
 mod manifest;
 mod parallel;
 mod progress;
 mod remote;
 mod retry;
+mod selection;
 mod source;
 mod synthetic;
 mod unpack;
@@ -31,6 +33,7 @@ use serde::Deserialize;
 use crate::audio::{Amount, Tally};
 use crate::collect::Collector;
 use crate::remote::Transfers;
+use crate::selection::Choice;
 use crate::source::Source;
 
 const PARAMS_HELP: &str = "\
@@ -42,6 +45,8 @@ Params, with their defaults:
                           | the URL of an archive or a manifest: http(s)://,
                           hf://datasets/OWNER/NAME/PATH, kaggle://OWNER/NAME
   download.per_genre=5    maximum number of clips per class, the first by name; all: no limit
+  download.class_depth=0  depth of the class folders in a folder or an archive, from 1;
+                          0: detected
   download.seconds=10.0   length of a synthetic clip";
 
 /// Fetch or synthesize the audio: one folder per class.
@@ -76,12 +81,18 @@ struct Args {
 struct DownloadParams {
     source: String,
     per_genre: Amount,
+    class_depth: usize,
     seconds: f64,
 }
 
 impl Default for DownloadParams {
     fn default() -> Self {
-        DownloadParams { source: "synth".to_owned(), per_genre: Amount::First(5), seconds: 10.0 }
+        DownloadParams {
+            source: "synth".to_owned(),
+            per_genre: Amount::First(5),
+            class_depth: 0,
+            seconds: 10.0,
+        }
     }
 }
 
@@ -103,7 +114,7 @@ fn run(args: &Args) -> Result<()> {
     let seconds_or_zero = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let collector = || Collector {
         out: &args.out,
-        amount,
+        choice: Choice { amount, class_depth: section.class_depth },
         transfers: Transfers {
             agent: http::agent(seconds_or_zero(args.stall_timeout)),
             folder: args.downloads.clone(),
@@ -128,13 +139,14 @@ mod tests {
 
     #[test]
     fn help_lists_defaults() {
-        let DownloadParams { source, per_genre, seconds } = DownloadParams::default();
+        let DownloadParams { source, per_genre, class_depth, seconds } = DownloadParams::default();
         for line in [
             format!("download.source={source} "),
             format!(
                 "download.per_genre={} ",
                 if let Amount::First(count) = per_genre { count } else { 0 }
             ),
+            format!("download.class_depth={class_depth} "),
             format!("download.seconds={seconds:?} "),
         ] {
             assert!(PARAMS_HELP.contains(&line), "{line}");

@@ -71,11 +71,11 @@ fn file_name(url: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-/// Reports whether all components are plain names: not empty, hidden or `..`, without `\` and NUL.
+/// Reports whether all components are plain names: not empty, hidden or `..`, without `\` and
+/// control characters.
 fn is_plain(path: &str) -> bool {
-    let is_name =
-        |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', '\0']);
-    path.split('/').all(is_name)
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains('\\');
+    !path.contains(char::is_control) && path.split('/').all(is_name)
 }
 
 #[cfg(test)]
@@ -120,6 +120,7 @@ mod tests {
             (["x.wav", "a", "../x.wav", ""], "the path `../x.wav`"),
             (["x.wav", "a", "/x.wav", ""], "the path `/x.wav`"),
             (["x.wav", "a", "b\\x.wav", ""], "the path `b\\x.wav`"),
+            (["x.wav", "a\nb", "", ""], "the label `a"),
             (["https://h/get?id=1", "a", "", ""], "`get` does not have an audio extension"),
             (["https://h/", "a", "", ""], "the path ``"),
             (["x.wav", "a", "", "123"], "64 hexadecimal digits"),

@@ -103,6 +103,92 @@ fn copies_class_folders() {
     assert_eq!(names(&clips).len(), 5);
 }
 
+/// Packs a folder as an archive, with its own name as the top folder.
+fn pack(folder: &Path, archive: &Path) {
+    let mut tar = tar::Builder::new(fs::File::create(archive).unwrap());
+    tar.follow_symlinks(false);
+    tar.append_dir_all(folder.file_name().unwrap(), folder).unwrap();
+    tar.finish().unwrap();
+}
+
+#[test]
+fn same_classes_from_folder_and_archive() {
+    let kaggle = "Data/genres_original/blues/blues.00000.wav \
+                  Data/genres_original/rock/rock.00000.wav Data/images_original/rock/rock00000.png \
+                  Data/features_30_sec.csv";
+    for (source, expected) in [
+        ("rock/a.wav jazz/a.wav", &["jazz/a.wav", "rock/a.wav"][..]),
+        (
+            "train/rock/a.wav train/jazz/a.wav test/rock/a.wav",
+            &["jazz/train/a.wav", "rock/test/a.wav", "rock/train/a.wav"],
+        ),
+        (
+            "rock/cd1/a.wav rock/cd2/a.wav jazz/b.wav",
+            &["jazz/b.wav", "rock/cd1/a.wav", "rock/cd2/a.wav"],
+        ),
+        (kaggle, &["blues/blues.00000.wav", "rock/rock.00000.wav"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for name in source.split_whitespace() {
+            kit::files::write_atomic(dir.path().join("set").join(name), name).unwrap();
+        }
+        pack(&dir.path().join("set"), &dir.path().join("set.tar"));
+        let taken = ["set", "set.tar"].map(|source| {
+            let output = download(dir.path(), &[&format!("download.source={source}")]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            files(&dir.path().join("data/audio"))
+        });
+        assert_eq!(taken[0], taken[1]);
+        let names: Vec<&str> = taken[0].iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, expected, "{source}");
+    }
+}
+
+#[test]
+fn unusable_files_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    for name in ["rock/a.wav", "rock/new\nline.wav", "jazz/a.wav", "opera/a.txt", "notes.txt"] {
+        kit::files::write_atomic(set.join(name), "x").unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere.wav", set.join("rock/link.wav")).unwrap();
+    let output = download(dir.path(), &["download.source=set"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(names(&dir.path().join("data/audio")), ["jazz/a.wav", "rock/a.wav"]);
+    let (warnings, lines) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
+    for words in [
+        "the folder `opera` is no class, because none of its files is audio",
+        "left out 1 file (control characters in the path): `rock/new\\nline.wav`",
+        "left out 1 file (unreadable, or a link that leads nowhere): `set/rock/link.wav`",
+    ] {
+        assert!(warnings.contains(words), "{warnings}");
+    }
+    let words = "left out 2 files (not audio by extension): `notes.txt`, `opera/a.txt`";
+    assert!(lines.contains(words), "{lines}");
+}
+
+#[test]
+fn depth_of_class_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["fold1/dog/a.wav", "fold1/cat/a.wav", "fold2/dog/b.wav"] {
+        kit::files::write_atomic(dir.path().join("set").join(name), name).unwrap();
+    }
+    let classes = |depth: &str| {
+        let output = download(dir.path(), &["download.source=set", depth]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        names(&dir.path().join("data/audio"))
+    };
+    assert_eq!(
+        classes("download.class_depth=0"),
+        ["fold1/cat/a.wav", "fold1/dog/a.wav", "fold2/dog/b.wav"]
+    );
+    assert_eq!(classes("download.class_depth=2"), ["cat/a.wav", "dog/a.wav", "dog/b.wav"]);
+    kit::files::write_atomic(dir.path().join("set/test/x.wav"), "x").unwrap();
+    let output = download(dir.path(), &["download.source=set"]);
+    let error = stderr(&output);
+    assert!(error.contains("parts of a split or classes? Set `download.class_depth`"), "{error}");
+}
+
 #[test]
 fn invalid_sources_keep_existing_output() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,3 +4,4 @@ pub(crate) mod confusion;
 pub(crate) mod curves;
 pub(crate) mod gallery;
 pub(crate) mod reliability;
+pub(crate) mod scale;

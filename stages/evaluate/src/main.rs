@@ -34,6 +34,8 @@ use model::split::{self, Part};
 use serde::Serialize;
 
 use crate::calibration::Bin;
+use crate::figures::gallery::Preview;
+use crate::figures::scale::Scale;
 use crate::params::EvaluateParams;
 use crate::predictions::Prediction;
 use crate::scores::{Bootstrap, Intervals, Scores};
@@ -285,16 +287,18 @@ fn draw_figures(
 ) -> Result<()> {
     let curves = figures::curves::draw(curves, kept)
         .with_context(|| format!("`{}`", args.curves.display()))?;
-    let png = |clip: &str| {
+    let preview = |clip: &str| {
         let path = args.previews.join(clip).with_extension("png");
-        std::fs::read(path).ok().map(|bytes| BASE64_STANDARD.encode(bytes))
+        let bytes = std::fs::read(path).ok()?;
+        let scale = Scale::of(&bytes);
+        Some(Preview { base64: BASE64_STANDARD.encode(bytes), scale })
     };
     let events = Events::open()?;
     for (name, figure) in [
         ("curves.svg", curves),
         ("confusion.svg", figures::confusion::draw(labels, confusion)),
         ("reliability.svg", figures::reliability::draw(bins)),
-        ("gallery.svg", figures::gallery::draw(labels, predictions, gallery, png)),
+        ("gallery.svg", figures::gallery::draw(labels, predictions, gallery, preview)),
     ] {
         let path = args.metrics.join(name);
         files::write_atomic(&path, figure)?;

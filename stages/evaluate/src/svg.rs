@@ -22,8 +22,6 @@ pub(crate) const FAINT: &str = "#e4e7eb";
 pub(crate) const BLUE: &str = "#0b5394";
 /// Second data colour.
 pub(crate) const ORANGE: &str = "#d9730d";
-/// Approximate width of a character, as a fraction of the font size.
-const CHAR_WIDTH: f64 = 0.58;
 /// Maximum length of a name; longer names are cut and end in `…`.
 const MAX_NAME: usize = 24;
 
@@ -135,9 +133,21 @@ impl Svg {
     }
 }
 
-/// Estimates the width of text in pixels.
+/// Estimates the width of text in pixels, if anything as too wide, also in bold.
 pub(crate) fn width_of(words: &str, size: f64) -> f64 {
-    words.chars().count() as f64 * size * CHAR_WIDTH
+    words.chars().map(char_width).sum::<f64>() * size
+}
+
+/// Returns the approximate width of a character, as a fraction of the font size.
+fn char_width(character: char) -> f64 {
+    match character {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' => 0.36,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' => 1.0,
+        'A'..='Z' => 0.78,
+        // East Asian scripts and symbols are as wide as they are high.
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{ffdc}' | '\u{1f000}'.. => 1.1,
+        _ => 0.62,
+    }
 }
 
 /// Cuts a name that is too long for a figure.
@@ -191,6 +201,14 @@ mod tests {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         assert_eq!(text.matches('<').count(), text.matches('>').count());
+    }
+
+    #[test]
+    fn widths_of_names() {
+        for (name, least) in [("WWWW", 4.0), ("爵士樂", 3.0), ("illi", 1.0), ("jazz", 2.0)] {
+            let width = width_of(name, 10.0);
+            assert!(width >= least * 10.0 && width < least * 15.0, "{name}: {width}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Temperature scaling: one number that makes the probabilities of a network calibrated.
 //!
-//! The logits are divided by a temperature before the softmax (Guo et al. 2017). A temperature above
-//! 1 lowers the confidence of an overconfident network. The predicted class does not change.
+//! The logits are divided by a temperature before the softmax (Guo et al. 2017). A temperature
+//! above 1 lowers the confidence of an overconfident network. The predicted class does not change.
 //!
 //! A temperature must not be measured on the clips that it was fitted on. It is fitted on the
 //! validation clips if the scores are those of test clips; otherwise each fifth of the clips is
@@ -14,8 +14,8 @@ use serde::Serialize;
 pub(crate) const FEWEST_CLIPS: usize = 50;
 /// Number of parts of a cross-fit.
 const FOLDS: usize = 5;
-/// Range of the logarithm of a temperature, from 1/10 to 10: if all clips are right, the cross entropy
-/// has its minimum at 0.
+/// Range of the logarithm of a temperature, from 1/10 to 10: if all clips are right, the cross
+/// entropy has its minimum at 0.
 const RANGE: [f64; 2] = [-std::f64::consts::LN_10, std::f64::consts::LN_10];
 /// Steps of the search; each shortens the range to 2/3.
 const STEPS: usize = 60;

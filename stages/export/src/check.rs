@@ -59,8 +59,8 @@ pub(crate) fn compare(
     Ok(largest)
 }
 
-/// Compares a file that takes waveforms with the network on our own features, for a synthetic sound,
-/// a short piece of it and silence.
+/// Compares a file that takes waveforms with the network on our own features, for a synthetic
+/// sound, a short piece of it and silence.
 ///
 /// Returns the largest difference of their logits.
 ///

@@ -201,8 +201,8 @@ fn decibels(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
 
 /// Computes ln(1 + x) of the bands without losing the digits of a small x.
 ///
-/// With u = 1 + x as rounded, ln(u) · x / (u − 1) makes up for the rounding; where u is 1 the result
-/// is x itself (Higham 2002, "Accuracy and Stability of Numerical Algorithms", problem 1.5).
+/// With u = 1 + x as rounded, ln(u) · x / (u − 1) makes up for the rounding; where u is 1 the
+/// result is x itself (Higham 2002, "Accuracy and Stability of Numerical Algorithms", problem 1.5).
 fn log1p(graph: &mut Graph) -> &'static str {
     graph.constant("front.one", &[], &[1.0]);
     graph.constant("front.tiny", &[], &[TINY]);

@@ -27,7 +27,8 @@ fn project(root: &Path, change: impl Fn(&mut Weights)) {
     let clips = [Clip { path: "blues/1.npy".to_owned(), label: 0 }];
     split::write(root.join("models/split.csv"), &clips, &labels, &[Part::Validation]).unwrap();
     let values: Vec<f32> = (0..144u16).map(|at| f32::from(at) / 9.0 - 8.0).collect();
-    let scores = r#"{"accuracy":0.5,"clips":1,"ece":0.25,"interval":{"accuracy":{"low":0.25,"high":0.75}},
+    let scores = r#"{"accuracy":0.5,"clips":1,"ece":0.25,
+            "interval":{"accuracy":{"low":0.25,"high":0.75}},
             "last_epoch":{"accuracy":0.4,"interval":{"accuracy":{"low":0.125,"high":0.625}}},
             "calibrated":{"temperature":1.5,"ece":0.125}}"#;
     kit::files::write_atomic(root.join("metrics/evaluate.json"), scores).unwrap();

@@ -10,8 +10,8 @@ pub const LOG_FLOOR: f32 = 1e-10;
 
 /// Smallest standard deviation to divide by, as a share of the clip's largest absolute level.
 ///
-/// A smaller deviation is hardly more than rounding error. Dividing by it would turn the last digits
-/// of a clip of almost one level into a pattern.
+/// A smaller deviation is hardly more than rounding error. Dividing by it would turn the last
+/// digits of a clip of almost one level into a pattern.
 pub const SMALLEST_DEVIATION: f64 = 1e-3;
 
 /// Replaces each value by ln(max(value, [`LOG_FLOOR`])).

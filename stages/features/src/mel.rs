@@ -112,6 +112,19 @@ impl MelBank {
     }
 }
 
+/// Returns the height of a frequency in an image of all bands, from 0 at its lower edge to 1 at its
+/// upper edge.
+///
+/// The centre of band `b` is corner `b + 1` of `n_mels + 2` corners of equal distance in mels.
+pub fn height(params: &SpectrogramParams, hertz: f64) -> f64 {
+    let half = f64::from(params.sample_rate) / 2.0;
+    let to = if params.fmax == 0.0 { half } else { params.fmax };
+    let mel = |hertz| to_mel(hertz, params.mel_scale);
+    let corner =
+        (mel(hertz) - mel(params.fmin)) / (mel(to) - mel(params.fmin)) * (params.n_mels + 1) as f64;
+    (corner - 0.5) / params.n_mels as f64
+}
+
 /// Frequency in Hz at which Slaney's scale (Auditory Toolbox) turns from linear to logarithmic.
 ///
 /// Below it, 3 mels are 200 Hz; above it, 27 mels are a factor of 6.4.

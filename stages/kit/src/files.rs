@@ -96,11 +96,12 @@ pub struct ClassFile {
 /// path.
 ///
 /// Files in subfolders of a class folder belong to the class. Files beside the class folders and
-/// names that begin with a dot are ignored. Links are followed.
+/// names that begin with a dot are ignored. Links are followed; one that leads nowhere or is part
+/// of a loop is skipped with a warning.
 ///
 /// # Errors
-/// `root` is not a readable folder, the name of a class folder is not UTF-8, or a link is dangling
-/// or part of a loop.
+/// `root` is not a readable folder, a folder in it cannot be listed, or the name of a class folder
+/// is not UTF-8.
 pub fn class_files(root: impl AsRef<Path>, keep: impl Fn(&Path) -> bool) -> Result<Vec<ClassFile>> {
     let root = root.as_ref();
     match fs::metadata(root) {
@@ -114,7 +115,13 @@ pub fn class_files(root: impl AsRef<Path>, keep: impl Fn(&Path) -> bool) -> Resu
     let mut found = Vec::new();
     let walk = WalkDir::new(root).min_depth(1).follow_links(true);
     for entry in walk.into_iter().filter_entry(is_visible) {
-        let entry = entry.with_context(|| format!("cannot list `{}`", root.display()))?;
+        let entry = match entry {
+            Err(error) if is_broken_link(&error) => {
+                crate::warn!("skipped a link that leads nowhere: {error}");
+                continue;
+            }
+            entry => entry.with_context(|| format!("cannot list `{}`", root.display()))?,
+        };
         if entry.depth() >= 2 && entry.file_type().is_file() && keep(entry.path()) {
             let label = label_of(root, entry.path())?;
             found.push(ClassFile { label, path: entry.into_path() });
@@ -130,6 +137,12 @@ pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
         extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
+}
+
+/// Reports whether a path could not be followed because it is a link to nowhere or to itself.
+fn is_broken_link(error: &walkdir::Error) -> bool {
+    let is_link = |path: &Path| path.is_symlink();
+    error.loop_ancestor().is_some() || error.path().is_some_and(is_link)
 }
 
 fn is_visible(entry: &DirEntry) -> bool {

@@ -39,6 +39,7 @@ pub fn assign(
     match &config.rule {
         Rule::Stratified => stratified(clips, labels, config, seed),
         Rule::FaultFiltered => lists::fault_filtered(clips),
+        Rule::Folders => lists::folders(clips),
         Rule::Table(path) => lists::table(path, clips),
     }
 }

@@ -32,7 +32,7 @@ const SEGMENT: f64 = 10.0;
 /// Valid lengths of segments, in seconds.
 const SEGMENTS: RangeInclusive<f64> = 0.5..=WHOLE;
 
-/// Predict the genres of audio files with the exported model.
+/// Predict the classes of audio files with the exported model.
 #[derive(Debug, Parser)]
 struct Args {
     /// Audio files, folders of them, folders of class folders, or patterns such as
@@ -45,7 +45,7 @@ struct Args {
     /// The exported model.
     #[arg(long, value_name = "FILE", default_value = "models/genre.onnx")]
     model: PathBuf,
-    /// Number of genres to print for each file, most likely first.
+    /// Number of classes to print for each file, most likely first.
     #[arg(long, value_name = "N", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     top: u64,

@@ -6,6 +6,7 @@
 //! folders. The outs do not depend on the number of threads. Unaware of how a spectrogram is
 //! computed (crate `features`) and of the network.
 
+mod audit;
 mod clips;
 mod colours;
 mod names;
@@ -18,11 +19,12 @@ use std::sync::Mutex;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser;
 use features::{Extractor, SpectrogramParams};
-use kit::files::{class_files, has_extension, write_atomic, write_json};
+use kit::files::{ClassFile, class_files, has_extension, write_atomic, write_json};
 use kit::{Events, Params};
 use rayon::prelude::*;
-use serde_json::json;
+use serde::Serialize;
 
+use crate::audit::{Counts, Findings};
 use crate::clips::{Clip, Folders};
 
 const PARAMS_HELP: &str = "\
@@ -76,6 +78,15 @@ struct Args {
     param: Vec<String>,
 }
 
+/// Contents of the file of counts.
+#[derive(Debug, Serialize)]
+struct Metrics {
+    files: usize,
+    skipped: usize,
+    #[serde(flatten)]
+    findings: Counts,
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     kit::main(|| run(&args))
@@ -122,7 +133,8 @@ fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -
         Err(error) => {
             // The reason must be a single line, whatever the library's message.
             let reason = format!("{error:#}").replace(['\n', '\r'], " ");
-            return write_atomic(&clip.fault, format!("{}\n{reason}\n", clip.path.display()));
+            let path = clip.path.display().to_string().replace(['\n', '\r'], " ");
+            return write_atomic(&clip.fault, format!("{path}\n{reason}\n"));
         }
     };
     if let Some(doubt) = extractor.doubt() {
@@ -138,8 +150,9 @@ fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -
 
 /// Writes the table and the counts, from all files in the folders of outs.
 fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Result<()> {
-    let made = count(&args.spectrograms, "npy")?;
-    let skipped = read_faults(&args.faults)?;
+    let arrays = outs(&args.spectrograms, "npy")?;
+    let faults = outs(&args.faults, "txt")?;
+    let (made, skipped) = (arrays.len(), read_faults(&faults)?);
     kit::csv::write(&args.skipped, &["file", "reason"], &skipped)?;
     warn(&skipped, &args.skipped);
     if made == 0 {
@@ -150,7 +163,10 @@ fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Resul
             args.skipped.display()
         );
     }
-    write_json(&args.metrics, &json!({ "files": made, "skipped": skipped.len() }))?;
+    let findings = Findings::of(&args.spectrograms, &arrays, &faults, params);
+    findings.warn();
+    let metrics = Metrics { files: made, skipped: skipped.len(), findings: findings.counts() };
+    write_json(&args.metrics, &metrics)?;
     let columns = params.columns().map_or("frames".to_owned(), |count| count.to_string());
     kit::say!(
         "{made} spectrograms of {} × {columns} in `{}`, {processed} files processed; \
@@ -162,25 +178,21 @@ fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Resul
     Ok(())
 }
 
-fn count(folder: &Path, extension: &str) -> Result<usize> {
-    if !folder.exists() {
-        return Ok(0);
+fn outs(folder: &Path, extension: &str) -> Result<Vec<ClassFile>> {
+    match folder.exists() {
+        true => class_files(folder, |path| has_extension(path, &[extension])),
+        false => Ok(Vec::new()),
     }
-    Ok(class_files(folder, |path| has_extension(path, &[extension]))?.len())
 }
 
 /// Reads the file and the reason of each error, sorted by file.
-fn read_faults(folder: &Path) -> Result<Vec<[String; 2]>> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
+fn read_faults(files: &[ClassFile]) -> Result<Vec<[String; 2]>> {
     let read = |path: &Path| -> Result<[String; 2]> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         let (file, reason) = text.split_once('\n').unwrap_or((&text, ""));
         Ok([file.to_owned(), reason.trim_end().to_owned()])
     };
-    let files = class_files(folder, |path| has_extension(path, &["txt"]))?;
     let mut faults: Vec<_> = files.iter().map(|file| read(&file.path)).collect::<Result<_>>()?;
     faults.sort();
     Ok(faults)

@@ -1,8 +1,10 @@
 //! Draws a spectrogram as an image: time to the right, log frequency upwards, level as colour.
 //!
-//! All images have the same size, for galleries. Does not read or write files.
+//! All images have the same size, for galleries. The length of the clip and the heights of round
+//! frequencies are text chunks of the file. Does not read or write files.
 
 use anyhow::{Context as _, Result, ensure};
+use features::mel;
 use features::params::{Kind, Normalise, Scale};
 use features::resize::resize;
 use features::{Array, LOG_FLOOR, SpectrogramParams};
@@ -14,6 +16,9 @@ const HEIGHT: usize = 128;
 
 /// Lowest frequency on the axis of `log_power` images, which is logarithmic.
 const LOWEST_HZ: f64 = 60.0;
+
+/// Frequencies to mark, in Hz.
+const MARKED_HZ: [f64; 3] = [100.0, 1000.0, 10_000.0];
 
 /// Dynamic range in dB of power; values further below the loudest are black.
 const RANGE_DB: f32 = 75.0;
@@ -30,12 +35,43 @@ pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> 
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(palette());
+    if let Some(seconds) = seconds(columns, params) {
+        encoder.add_text_chunk("Seconds".to_owned(), format!("{seconds:.3}"))?;
+    }
+    let frequencies = marks(params).map(|[hertz, height]| format!("{hertz}:{height:.4}"));
+    let frequencies = frequencies.collect::<Vec<_>>().join(" ");
+    encoder.add_text_chunk("Frequencies".to_owned(), frequencies)?;
     let mut writer = encoder.write_header()?;
     writer
         .write_image_data(&pixels(&array.data, [rows, columns], params))
         .context("cannot compress")?;
     writer.finish()?;
     Ok(bytes)
+}
+
+/// Returns the length of a clip of `columns` columns; `None` if a resize of the whole clip hides
+/// it.
+fn seconds(columns: usize, params: &SpectrogramParams) -> Option<f64> {
+    if params.seconds > 0.0 {
+        return Some(params.seconds);
+    }
+    let is_resized = params.kind == Kind::LogPower && params.resize;
+    let hop = params.hop_length as f64 / f64::from(params.sample_rate);
+    (!is_resized).then(|| columns as f64 * hop)
+}
+
+/// Returns the marked frequencies within the image, with their heights from 0 to 1.
+fn marks(params: &SpectrogramParams) -> impl Iterator<Item = [f64; 2]> {
+    let half = f64::from(params.sample_rate) / 2.0;
+    let lowest = LOWEST_HZ.min(half);
+    let height = move |hertz: f64| match params.kind {
+        Kind::LogMel => mel::height(params, hertz),
+        Kind::LogPower => (hertz / lowest).ln() / (half / lowest).ln(),
+    };
+    MARKED_HZ
+        .into_iter()
+        .map(move |hertz| [hertz, height(hertz)])
+        .filter(|[_, height]| (0.0..=1.0).contains(height))
 }
 
 /// Returns indices into the palette of shape ([`HEIGHT`], [`WIDTH`]), highest frequency first.
@@ -149,6 +185,31 @@ mod tests {
         let [power, mel, _, normalised] = kinds();
         for (params, level) in [(power, LOG_FLOOR.ln()), (mel, -100.0), (normalised, 0.0)] {
             assert!(pixels(&[level; 4], [2, 2], &params).iter().all(|index| *index == 0));
+        }
+    }
+
+    #[test]
+    fn marked_frequencies_are_loud() {
+        // A tone at each marked frequency is brightest at its mark.
+        for params in &kinds()[..2] {
+            let marks: Vec<_> = marks(params).collect();
+            assert_eq!(marks.len(), 3, "{marks:?}");
+            for [hertz, height] in marks {
+                let tone =
+                    |n: i32| (std::f32::consts::TAU * hertz as f32 * n as f32 / 22_050.0).sin();
+                let params = SpectrogramParams { resize: false, ..params.clone() };
+                let mut extractor = features::Extractor::new(&params).unwrap();
+                let array = extractor.samples((0..22_050).map(tone).collect()).unwrap();
+                let [rows, columns] = array.shape[..] else { panic!("two-dimensional") };
+                let pixels = pixels(&array.data, [rows, columns], &params);
+                let column = |row: usize| pixels[row * WIDTH + WIDTH / 2];
+                let brightest = (0..HEIGHT).map(column).max().unwrap();
+                let bright: Vec<usize> =
+                    (0..HEIGHT).filter(|row| column(*row) == brightest).collect();
+                let middle = bright.iter().sum::<usize>() as f64 / bright.len() as f64;
+                let expected = (1.0 - height) * HEIGHT as f64;
+                assert!((middle - expected).abs() < 6.0, "{hertz}: {middle}, not {expected}");
+            }
         }
     }
 

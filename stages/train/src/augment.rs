@@ -15,8 +15,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AugmentParams {
-    /// Largest number of frames per crop: if the longest clip is shorter, a crop is that long. A crop
-    /// starts anywhere and wraps around; 0 keeps the whole clip.
+    /// Largest number of frames per crop: if the longest clip is shorter, a crop is that long. A
+    /// crop starts anywhere and wraps around; 0 keeps the whole clip.
     pub crop: usize,
     /// Range of the time stretch: the crop is played up to exp(±this) times as fast.
     pub time_stretch: f64,

@@ -231,7 +231,8 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let summary = serde_json::to_string(&curves.summary()).unwrap();
         let expected = concat!(
-            r#"{"best_epoch":1,"epochs":2,"train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"#,
+            r#"{"best_epoch":1,"epochs":2,"#,
+            r#""train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"#,
             r#""val_loss":1.5,"val_accuracy":0.5,"val_macro_f1":0.25,"#,
             r#""last_epoch":{"val_loss":1.0,"val_accuracy":0.25,"val_macro_f1":0.125}}"#
         );

@@ -7,8 +7,12 @@ use model::metrics::Confusion;
 
 use crate::svg::{GREY, INK, NOTE, OUTLINE, Svg, TEXT, shorten, width_of};
 
-/// Side length of a cell in pixels.
-const CELL: f64 = 46.0;
+/// Side length of a cell in pixels: the largest, and the smallest, which holds a number.
+const CELL: [f64; 2] = [46.0, 22.0];
+/// Side length of the matrix at which its cells begin to shrink.
+const SIDE: f64 = 1100.0;
+/// Side length of a cell that holds a percentage below its number.
+const ROOMY: f64 = 40.0;
 /// Upper edge of the matrix.
 const TOP: f64 = 78.0;
 /// Colour of a share of 0. The scale suits print and colour-blind readers.
@@ -21,11 +25,12 @@ pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
     let names: Vec<String> = labels.iter().map(|label| shorten(label)).collect();
     let label_space = names.iter().map(|name| width_of(name, TEXT)).fold(0.0, f64::max) + 14.0;
     let left = label_space + 34.0;
-    let side = labels.len() as f64 * CELL;
+    let cell = (SIDE / labels.len().max(1) as f64).clamp(CELL[1], CELL[0]).floor();
+    let side = labels.len() as f64 * cell;
     let slanted = label_space * 0.75 + 12.0;
     let (legend, height) = (left + side + 28.0, TOP + side + slanted + 34.0);
 
-    let mut svg = Svg::new("Confusion matrix", [legend + 76.0, height]);
+    let mut svg = Svg::new("Confusion matrix", [legend + 120.0, height]);
     let summary = format!(
         "{} clips · accuracy {:.1} % · macro F1 {:.3}",
         confusion.total(),
@@ -34,10 +39,10 @@ pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
     );
     svg.heading(left, "Confusion matrix", &summary);
     for (label, name) in names.iter().enumerate() {
-        let y = TOP + label as f64 * CELL;
-        svg.text([left - 10.0, y + CELL / 2.0 + 5.0], TEXT, "text-anchor=\"end\"", name);
-        row(&mut svg, [left, y], labels, label, confusion);
-        let x = left + label as f64 * CELL + CELL / 2.0 + 4.0;
+        let y = TOP + label as f64 * cell;
+        svg.text([left - 10.0, y + cell / 2.0 + 5.0], TEXT, "text-anchor=\"end\"", name);
+        row(&mut svg, ([left, y], cell), labels, label, confusion);
+        let x = left + label as f64 * cell + cell / 2.0 + 4.0;
         svg.rotated([x, TOP + side + 18.0], -45.0, "text-anchor=\"end\"", name);
     }
     svg.rect([left, TOP], [side; 2], &format!("fill=\"none\" stroke=\"{OUTLINE}\""), "");
@@ -49,27 +54,33 @@ pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
 }
 
 /// Draws the cells of one true class.
-fn row(svg: &mut Svg, [left, y]: [f64; 2], labels: &[String], label: usize, confusion: &Confusion) {
+fn row(
+    svg: &mut Svg,
+    ([left, y], cell): ([f64; 2], f64),
+    labels: &[String],
+    label: usize,
+    confusion: &Confusion,
+) {
     let total: u64 = confusion.row(label).iter().sum();
     for (prediction, count) in confusion.row(label).iter().enumerate() {
-        let x = left + prediction as f64 * CELL;
+        let x = left + prediction as f64 * cell;
         let share = if total == 0 { 0.0 } else { *count as f64 / total as f64 };
         let tooltip = format!("{} → {}: {count} of {total}", labels[label], labels[prediction]);
         let style = format!("fill=\"{}\" stroke=\"#ffffff\"", colour(share));
-        svg.rect([x, y], [CELL; 2], &style, &tooltip);
+        svg.rect([x, y], [cell; 2], &style, &tooltip);
         if *count > 0 {
             let ink = if share > 0.5 { "#ffffff" } else { INK };
             let weight = if label == prediction { "600" } else { "400" };
             let style = format!("text-anchor=\"middle\" pointer-events=\"none\" fill=\"{ink}\"");
             let bold = format!("{style} font-weight=\"{weight}\"");
-            let middle = x + CELL / 2.0;
-            svg.text([middle, y + CELL / 2.0], TEXT, &bold, &count.to_string());
-            svg.text(
-                [middle, y + CELL / 2.0 + 15.0],
-                NOTE,
-                &style,
-                &format!("{:.0} %", share * 100.0),
-            );
+            let middle = x + cell / 2.0;
+            let size = if cell < ROOMY { NOTE } else { TEXT };
+            let below = if cell < ROOMY { 4.0 } else { 0.0 };
+            svg.text([middle, y + cell / 2.0 + below], size, &bold, &count.to_string());
+            if cell >= ROOMY {
+                let percent = format!("{:.0} %", share * 100.0);
+                svg.text([middle, y + cell / 2.0 + 15.0], NOTE, &style, &percent);
+            }
         }
     }
 }
@@ -82,7 +93,7 @@ fn scale(svg: &mut Svg, left: f64, side: f64) {
     for (y, name) in [(9.0, "100 %"), (side / 2.0 + 4.0, "50 %"), (side, "0 %")] {
         svg.text([left + 20.0, TOP + y], NOTE, &style, name);
     }
-    svg.text([left - 2.0, TOP - 10.0], NOTE, &style, "share of row");
+    svg.text([left - 2.0, TOP - 10.0], NOTE, &style, "share of true class");
 }
 
 fn colour(share: f64) -> String {
@@ -103,7 +114,7 @@ mod tests {
             "&lt;blues&gt;",
             "Predicted class",
             "True class",
-            "share of row",
+            "share of true class",
             "5 clips",
         ] {
             assert!(svg.contains(expected), "{expected}");

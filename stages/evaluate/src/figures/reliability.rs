@@ -17,8 +17,10 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
     let below = TOP + SIDE + 62.0;
     let mut svg = Svg::new("Reliability", [LEFT + SIDE + 170.0, below + COUNTS + 56.0]);
     let clips: u64 = bins.iter().map(|bin| bin.clips).sum();
-    let summary =
-        format!("{clips} clips · expected calibration error {:.1} %", expected_error(bins) * 100.0);
+    let summary = format!(
+        "{clips} clips · confidence and accuracy differ by {:.1} % on average",
+        expected_error(bins) * 100.0
+    );
     svg.heading(LEFT, "Reliability", &summary);
 
     let shares = Plot { corner: [LEFT, TOP], size: [SIDE; 2], x: [0.0, 1.0], y: [0.0, 1.0] };
@@ -50,7 +52,7 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
     for (y, colour, name) in [
         (TOP + 14.0, BLUE, "accuracy"),
         (TOP + 36.0, ORANGE, "mean confidence"),
-        (TOP + 58.0, GREY, "perfect calibration"),
+        (TOP + 58.0, GREY, "accuracy = confidence"),
     ] {
         let left = LEFT + SIDE + 18.0;
         let dashed = if colour == GREY { "stroke-dasharray=\"5 4\"" } else { "stroke-width=\"4\"" };
@@ -77,7 +79,7 @@ mod tests {
     #[test]
     fn bar_height_is_accuracy() {
         let svg = draw(&bins([(0.9, true), (0.9, false), (0.95, true), (0.3, false)], 2));
-        assert!(svg.contains("4 clips · expected calibration error"), "{svg}");
+        assert!(svg.contains("4 clips · confidence and accuracy differ by"), "{svg}");
         // The upper bin: two of three are correct.
         assert!(svg.contains("3 clips: mean confidence 91.7 %, accuracy 66.7 %"), "{svg}");
         assert!(

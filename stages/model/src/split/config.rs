@@ -31,6 +31,8 @@ pub enum Rule {
     Stratified,
     /// The published partition of GTZAN.
     FaultFiltered,
+    /// The folders below the class folders: `train`, `val` and `test`.
+    Folders,
     /// A CSV table `path,split`.
     Table(PathBuf),
 }
@@ -40,6 +42,7 @@ impl From<String> for Rule {
         match text.as_str() {
             "stratified" => Rule::Stratified,
             "fault_filtered" => Rule::FaultFiltered,
+            "folders" => Rule::Folders,
             _ => Rule::Table(text.into()),
         }
     }

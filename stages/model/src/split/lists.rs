@@ -29,6 +29,31 @@ pub(super) fn fault_filtered(clips: &[Clip]) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// Assigns the parts after which the folders below the class folders are named, as in
+/// `rock/test/a.npy`.
+///
+/// # Errors
+/// A clip is in no such folder, or there are no clips to train on.
+pub(super) fn folders(clips: &[Clip]) -> Result<Vec<Part>> {
+    let part = |clip: &Clip| {
+        let mut folders = clip.path.split('/').skip(1);
+        let part = folders.next().and_then(|folder| Part::from_name(folder).ok());
+        part.with_context(|| {
+            format!(
+                "param `train.split`: `folders` needs each clip in a folder `train`, `val` or \
+                 `test` below its class folder, but `{}` is not in one",
+                clip.path
+            )
+        })
+    };
+    let parts: Vec<Part> = clips.iter().map(part).collect::<Result<_>>()?;
+    ensure!(
+        parts.contains(&Part::Train),
+        "param `train.split`: `folders` found no clips in folders `train`"
+    );
+    Ok(parts)
+}
+
 /// Assigns the parts of a table with the columns `path` and `split`. Clips not listed are unused.
 ///
 /// # Errors
@@ -37,7 +62,7 @@ pub(super) fn table(path: &Path, clips: &[Clip]) -> Result<Vec<Part>> {
     let explain = || {
         format!(
             "param `train.split`: `{}` is not a usable table; \
-             valid values are `stratified`, `fault_filtered` or a `.csv` file",
+             valid values are `stratified`, `fault_filtered`, `folders` or a `.csv` file",
             path.display()
         )
     };
@@ -112,6 +137,22 @@ mod tests {
     }
 
     #[test]
+    fn parts_by_folder() {
+        let clips = |paths: &[&str]| -> Vec<Clip> {
+            paths.iter().map(|path| Clip { path: (*path).to_owned(), label: 0 }).collect()
+        };
+        let found = folders(&clips(&["a/train/1.npy", "a/val/cd/2.npy", "b/test/1.npy"])).unwrap();
+        assert_eq!(found, [Part::Train, Part::Validation, Part::Test]);
+        for (paths, words) in [
+            (&["a/train/1.npy", "a/2.npy"][..], "but `a/2.npy` is not in one"),
+            (&["a/test/1.npy"], "found no clips in folders `train`"),
+        ] {
+            let error = folders(&clips(paths)).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
     fn fault_filtered_counts() {
         let clips = gtzan();
         let parts = fault_filtered(&clips).unwrap();
@@ -165,7 +206,8 @@ mod tests {
         }
         let error = format!("{:#}", table(&dir.path().join("statified"), &clips).unwrap_err());
         assert!(
-            error.contains("valid values are `stratified`, `fault_filtered` or a `.csv`"),
+            error
+                .contains("valid values are `stratified`, `fault_filtered`, `folders` or a `.csv`"),
             "{error}"
         );
     }
