@@ -1,4 +1,4 @@
-//! What the scores are worth: which clips were measured, the last epoch, and whether they suffice.
+//! Limits of the scores: which clips were measured, the last epoch, and whether the clips suffice.
 
 use anyhow::{Context as _, Result};
 use kit::csv::Table;

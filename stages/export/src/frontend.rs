@@ -94,7 +94,7 @@ fn pad(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
 
 /// Computes the squared magnitudes, `[N, bins, frames]`, as `front.power`.
 ///
-/// Like `features`, it subtracts the mean of a clip and adds its spectrum afterwards.
+/// Like `features`, it subtracts a dominant mean of a clip and adds its spectrum afterwards.
 fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
     let (n_fft, bins) = (params.n_fft, bins(params));
     let window: Vec<f64> = hann(n_fft).collect();
@@ -111,7 +111,15 @@ fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
         ("strides", Attribute::Ints(vec![params.hop_length as i64])),
     ];
     let all = [("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(1))];
-    graph.node("ReduceMean", &["front.mono"], "front.level", &all);
+    graph.node("ReduceMean", &["front.mono"], "front.mean_sample", &all);
+    graph.node("Mul", &["front.mono", "front.mono"], "front.sample_squares", &[]);
+    graph.node("ReduceMean", &["front.sample_squares"], "front.energy", &all);
+    graph.node("Mul", &["front.mean_sample", "front.mean_sample"], "front.level_square", &[]);
+    // The mean is larger than the standard deviation if its square is more than half the energy.
+    graph.node("Add", &["front.level_square", "front.level_square"], "front.level_energy", &[]);
+    graph.node("Greater", &["front.level_energy", "front.energy"], "front.dominates", &[]);
+    graph.node("Cast", &["front.dominates"], "front.is_dominant", &[("to", Attribute::Int(1))]);
+    graph.node("Mul", &["front.mean_sample", "front.is_dominant"], "front.level", &[]);
     graph.node("Sub", &[samples, "front.level"], "front.swings", &[]);
     let mut spectrum = vec![0.0; bins];
     for (bin, weight) in spectrum.iter_mut().zip(window_spectrum(n_fft)) {

@@ -5,8 +5,8 @@
 //! [`Padding::Zeros`] the squared magnitude of `librosa.stft(…)`. The window is a periodic Hann
 //! window as long as the transform; the spectrum is one-sided and not normalised.
 //!
-//! The mean of the signal is subtracted before the transforms and its spectrum, which has only two
-//! bins, added after them. Otherwise the rounding error of a large mean is above the floor of the
+//! A mean that dominates the signal is subtracted before the transforms and its spectrum, which has
+//! only two bins, added after them. Otherwise its rounding error is above the floor of the
 //! logarithm in all other bins, and every implementation has another one.
 
 use std::f64::consts::TAU;
@@ -124,7 +124,7 @@ impl Spectrogram {
             2 * half
         );
         let frames = self.frames(samples.len());
-        let mean = mean(samples);
+        let mean = dominant_mean(samples);
         for first in (0..frames).step_by(LANES) {
             for lane in 0..LANES.min(frames - first) {
                 self.transform(samples, mean, first + lane);
@@ -181,9 +181,14 @@ pub fn window_spectrum(length: usize) -> [f64; 2] {
     [length as f64 / 2.0, length as f64 / -4.0]
 }
 
-fn mean(samples: &[f32]) -> f32 {
-    let sum: f64 = samples.iter().map(|sample| f64::from(*sample)).sum();
-    (sum / samples.len().max(1) as f64) as f32
+/// Returns the mean of a signal if it is larger than the standard deviation, else 0.
+fn dominant_mean(samples: &[f32]) -> f32 {
+    let (count, values) =
+        (samples.len().max(1) as f64, samples.iter().map(|sample| f64::from(*sample)));
+    let (sum, squares) =
+        values.fold((0.0, 0.0), |(sum, squares), value| (sum + value, squares + value * value));
+    let mean = sum / count;
+    if 2.0 * mean * mean > squares / count { mean as f32 } else { 0.0 }
 }
 
 impl std::fmt::Debug for Spectrogram {

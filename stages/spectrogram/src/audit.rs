@@ -39,7 +39,7 @@ pub(crate) struct Counts {
     empty_bands: usize,
 }
 
-/// What is known of a clip's array.
+/// Properties of a clip's array that are compared with those of other clips.
 struct Content {
     label: String,
     name: String,
