@@ -24,7 +24,7 @@ const SHOWN: usize = 6;
 pub(crate) struct Layout {
     /// Number of folders above the class folder.
     above: usize,
-    /// Whether the last of them is a part of a split.
+    /// Set if the last of them is a part of a split.
     in_parts: bool,
 }
 

@@ -74,7 +74,7 @@ struct Args {
 struct Report<'a> {
     /// Name of the measured part.
     part: &'static str,
-    /// Whether the measured clips chose the epoch, so that the scores are too high.
+    /// Set if the measured clips chose the epoch, so that the scores are too high.
     chose_epoch: bool,
     #[serde(flatten)]
     scores: Scores<f64>,

@@ -40,7 +40,7 @@ pub(crate) struct Intervals {
     pub(crate) ece: Interval,
 }
 
-/// How bootstraps are drawn and calibration errors are computed.
+/// Settings of the bootstraps and of the calibration error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bootstrap {
     pub(crate) resamples: u64,

@@ -1,7 +1,7 @@
 //! The length of a training in epochs, given or chosen by the number of clips.
 //!
-//! Learning depends on the number of optimizer steps more than on passes over the clips: 30 clips in
-//! batches of 32 are one step per epoch, 3,000 clips are 94.
+//! Learning depends on the number of optimizer steps more than on passes over the clips: 30 clips
+//! in batches of 32 are one step per epoch, 3,000 clips are 94.
 
 /// Passes over the clips unless that would be too few or too many steps.
 const USUAL_EPOCHS: u64 = 80;
