@@ -266,7 +266,7 @@ mod tests {
             let frames = spectrogram.frames(samples.len());
             let power = spectrogram.power(&samples).unwrap();
             for time in 0..frames {
-                spectrogram.fill_frame(&samples, time as isize * 64 - 128);
+                spectrogram.fill_frame(&samples, 0.0, time as isize * 64 - 128);
                 let energy: f64 = spectrogram.frame.iter().map(|x| f64::from(*x).powi(2)).sum();
                 let bins: f64 = (0..129)
                     .map(|k| {
