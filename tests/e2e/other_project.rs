@@ -485,7 +485,7 @@ fn refused_imports() {
      hint: a stage that downloads can only have import, outs, desc, frozen; read its outs in another stage
 
     error: pipeline.toml:2: stage `a` has `import` and 2 outs, not one
-     hint: write outs = ["PATH"]: the file or folder
+     hint: write outs = ["PATH"]: the file or the folder
     error: pipeline.toml:2: unknown key `rew` in `import` of stage `a`
      hint: did you mean `rev`?
     error: pipeline.toml:4: stage `a` has `import` and `cmd`
