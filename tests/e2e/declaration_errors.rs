@@ -465,7 +465,7 @@ fn types_say_what_was_found() {
      hint: use up to 100 letters, digits, `_`, `-`, `.` and `@`, not starting with `-` or `.`
     error: pipeline.toml:3: `outs` of stage `a b` must be a list, not an integer
     error: pipeline.toml:5: unknown key `cpu` in stage `a b`
-     hint: the keys are cmd, desc, each, shell, wdir, env, env_deps, tools, deps, params, outs, metrics, plots, matrix, frozen, always, resources, uses, retries, timeout, mlflow, url, extract, sha256, md5
+     hint: the keys are cmd, desc, each, shell, wdir, env, env_deps, tools, deps, params, outs, metrics, plots, matrix, frozen, always, resources, uses, retries, timeout, mlflow, url, extract, sha256, md5, import
     "#);
 }
 
