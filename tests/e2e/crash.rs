@@ -2,9 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, is_gone};
 use crate::snapshot;
 
 /// A pipeline with a stage that writes to the FIFO `begun` when it starts, then waits.
@@ -33,14 +33,6 @@ fn begun(sandbox: &Sandbox, mut command: Command) -> (Child, Pid) {
 
 fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
-}
-
-fn is_gone(stage: Pid) -> bool {
-    // A zombie that its adoptive parent has not reaped yet counts as gone.
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero()))
-        .unwrap_or_default();
-    test_kill_process(stage).is_err()
-        || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 #[test]

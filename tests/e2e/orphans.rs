@@ -3,9 +3,9 @@
 
 use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sandbox::{Sandbox, untested};
+use crate::sandbox::{Sandbox, is_gone, untested};
 
 /// Ways to start `work.sh` that drop the stage's stdin, its process group or its environment.
 const STARTS: [&str; 9] = [
@@ -33,13 +33,6 @@ fn project(pipeline: &str) -> Sandbox {
 fn worker(sandbox: &Sandbox) -> Pid {
     assert_eq!(sandbox.read_fifo("begun"), "begun\n");
     Pid::from_raw(sandbox.read("pid").trim().parse().unwrap()).unwrap()
-}
-
-fn is_gone(pid: Pid) -> bool {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    test_kill_process(pid).is_err()
-        || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 fn has_setsid() -> bool {

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, test_kill_process};
+
 pub struct Sandbox {
     dir: tempfile::TempDir,
 }
@@ -180,6 +182,15 @@ pub fn files(dir: &Path) -> Vec<String> {
         .collect();
     files.sort();
     files
+}
+
+/// Reports whether a process has ended. One that nobody has reaped yet counts as ended.
+pub fn is_gone(pid: Pid) -> bool {
+    let exists = test_kill_process(pid).is_ok();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let state = stat.unwrap_or_default();
+    let state = state.rsplit(')').next().unwrap_or_default().trim_start();
+    !exists || state.is_empty() || state.starts_with(['Z', 'X'])
 }
 
 /// Asserts an inline snapshot, with times, dates, attempts, process ids and table widths masked.

@@ -2,9 +2,9 @@
 
 use std::process::{Child, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sandbox::{Done, Sandbox};
+use crate::sandbox::{Done, Sandbox, is_gone};
 use crate::snapshot;
 
 /// A pipeline whose stages append a line to the file `ran` of the project when they run.
@@ -76,14 +76,6 @@ fn sorted_ran(sandbox: &Sandbox) -> Vec<String> {
 /// Returns the numbers and params of trials that a sweep started.
 fn started(done: &Done) -> Vec<&str> {
     done.stderr.lines().filter(|line| line.contains(": started")).collect()
-}
-
-fn is_gone(stage: Pid) -> bool {
-    // A zombie that its adoptive parent has not reaped yet counts as gone.
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero()));
-    let state = stat.unwrap_or_default();
-    test_kill_process(stage).is_err()
-        || state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 #[test]

@@ -35,6 +35,16 @@ pub(crate) struct ParallelPredictor<'a> {
     pub(crate) extent: Extent,
 }
 
+/// The result for one file.
+struct Found {
+    /// The mean over its parts.
+    probabilities: Probabilities,
+    /// The result of each part.
+    timeline: Vec<(Span, Probabilities)>,
+    /// What is doubtful about the sound of the file.
+    doubt: Option<String>,
+}
+
 impl ParallelPredictor<'_> {
     /// Classifies each file and passes the results to `report`, in the order of the files.
     ///
@@ -86,16 +96,14 @@ impl ParallelPredictor<'_> {
         extractor: &mut Extractor,
     ) -> Result<Prediction, InputError> {
         let outcome = match self.extent {
-            Extent::Beginning => {
-                self.beginning(&input, extractor).map(|(whole, doubt)| (whole, Vec::new(), doubt))
-            }
+            Extent::Beginning => self.beginning(&input, extractor),
             Extent::Whole => self
                 .parts(&input, extractor, WHOLE)
-                .map(|(whole, _, doubt)| (whole, Vec::new(), doubt)),
+                .map(|found| Found { timeline: Vec::new(), ..found }),
             Extent::Segments(seconds) => self.parts(&input, extractor, seconds),
         };
         match outcome {
-            Ok((probabilities, timeline, doubt)) => {
+            Ok(Found { probabilities, timeline, doubt }) => {
                 let Input { path, label, .. } = input;
                 Ok(Prediction { path, label, probabilities, timeline, doubt })
             }
@@ -103,24 +111,15 @@ impl ParallelPredictor<'_> {
         }
     }
 
-    fn beginning(
-        &self,
-        input: &Input,
-        extractor: &mut Extractor,
-    ) -> Result<(Probabilities, Option<String>)> {
+    fn beginning(&self, input: &Input, extractor: &mut Extractor) -> Result<Found> {
         let spectrogram = extractor.file(input.file())?;
         let doubt = extractor.doubt().map(str::to_owned);
         let probabilities = self.predictor.probabilities(&[spectrogram])?.pop();
-        Ok((probabilities.context("BUG: no result for a clip")?, doubt))
+        let probabilities = probabilities.context("BUG: no result for a clip")?;
+        Ok(Found { probabilities, timeline: Vec::new(), doubt })
     }
 
-    /// Returns the mean over the parts, the result of each part, and a doubt about the file.
-    fn parts(
-        &self,
-        input: &Input,
-        extractor: &mut Extractor,
-        seconds: f64,
-    ) -> Result<(Probabilities, Vec<(Span, Probabilities)>, Option<String>)> {
+    fn parts(&self, input: &Input, extractor: &mut Extractor, seconds: f64) -> Result<Found> {
         let at_once = (BATCH / seconds).max(1.0) as usize;
         let mut waiting: Vec<Array> = Vec::new();
         let mut probabilities = Vec::new();
@@ -135,6 +134,7 @@ impl ParallelPredictor<'_> {
         })?;
         probabilities.extend(self.predictor.probabilities(&waiting)?);
         let whole = mean(&probabilities).ok_or_else(|| anyhow!("it contains no audio"))?;
-        Ok((whole, spans.into_iter().zip(probabilities).collect(), doubt))
+        let timeline = spans.into_iter().zip(probabilities).collect();
+        Ok(Found { probabilities: whole, timeline, doubt })
     }
 }

@@ -57,7 +57,7 @@ fn seconds(columns: usize, params: &SpectrogramParams) -> Option<f64> {
     }
     let is_resized = params.kind == Kind::LogPower && params.resize;
     let hop = params.hop_length as f64 / f64::from(params.sample_rate);
-    (!is_resized).then(|| columns as f64 * hop)
+    (!is_resized).then_some(columns as f64 * hop)
 }
 
 /// Returns the marked frequencies within the image, with their heights from 0 to 1.
