@@ -41,7 +41,7 @@ struct Found {
     probabilities: Probabilities,
     /// The result of each part.
     timeline: Vec<(Span, Probabilities)>,
-    /// What is doubtful about the sound of the file.
+    /// A doubt about the sound of the file.
     doubt: Option<String>,
 }
 
