@@ -157,7 +157,10 @@ fn stall(setting: &Setting) -> Result<(), String> {
     let case = case(setting, &[Act::Pass], Act::Stall);
     case.store.put("faults/file", b"x").map_err(text)?;
     let fault = expect(case.store.put("faults/file", b"x"), FaultKind::Unavailable)?;
-    contains(&message(&*case.store, &fault)?, &["no answer within 1s", "repro remote check lab"])
+    contains(
+        &message(&*case.store, &fault)?,
+        &["no answer within 1s", "check the address and the network"],
+    )
 }
 
 fn stall_in_body(setting: &Setting) -> Result<(), String> {
