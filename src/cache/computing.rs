@@ -1,15 +1,14 @@
-//! Tells the processes that use one cache what the others are computing, so that two of them do
-//! not compute the same.
+//! Locks by which the processes that use one cache avoid computing the same result twice.
 //!
 //! # Mechanism
 //!
-//! Who computes something holds a `flock` on `cache/tmp/computing-KEY`, which the kernel gives up
-//! with the process. The file is removed before the lock, so a lock counts only while the file has
-//! its name.
+//! A process that computes the result for a key holds a `flock` on `cache/tmp/computing-KEY`. The
+//! kernel releases it when the process ends. The file is removed before the lock is released, so a
+//! lock counts only while its file still has that name.
 //!
 //! # Known limits
 //!
-//! - On a file system without locks, or in a cache that cannot be written, everybody computes.
+//! - On a file system without locks, or in a cache that cannot be written, every process computes.
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;

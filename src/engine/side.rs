@@ -178,7 +178,7 @@ impl Side {
 /// Finds the sides that are named; without a name, the last two runs.
 ///
 /// # Errors
-/// A name stands for nothing, or there are no runs.
+/// A name matches neither a run nor a revision, or the history has no runs.
 pub fn named(root: &Path, names: &[String]) -> Result<Vec<Side>> {
     match names {
         [name] => Ok(vec![Side::find(root, name)?]),

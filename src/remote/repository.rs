@@ -191,7 +191,7 @@ impl Repository {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be fetched or read.
+    /// The file cannot be fetched or read.
     pub fn read(&self, id: &str) -> Result<Vec<u8>> {
         let answer = self.checked(&mut self.command(&["cat-file", "blob", id]))?;
         Ok(answer.stdout)

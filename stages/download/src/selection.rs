@@ -141,7 +141,7 @@ fn warn_of_lost_classes(layout: Layout, clips: &[Clip], other: &[Candidate]) {
         let extensions: Vec<String> =
             extensions.into_iter().map(|extension| format!(".{extension}")).collect();
         kit::warn!(
-            "the folder `{class}` is no class, because none of its files is audio by its \
+            "the folder `{class}` is not a class, because none of its files is audio by its \
              extension: {}",
             shown(&extensions)
         );

@@ -157,7 +157,7 @@ fn unusable_files_are_left_out() {
     assert_eq!(names(&dir.path().join("data/audio")), ["jazz/a.wav", "rock/a.wav"]);
     let (warnings, lines) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
     for words in [
-        "the folder `opera` is no class, because none of its files is audio",
+        "the folder `opera` is not a class, because none of its files is audio",
         "left out 1 file (control characters in the path): `rock/new\\nline.wav`",
         "left out 1 file (unreadable, or a link that leads nowhere): `set/rock/link.wav`",
     ] {

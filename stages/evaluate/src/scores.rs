@@ -1,7 +1,7 @@
 //! Scores of a set of predictions, with 95 % intervals.
 //!
 //! An interval measures the effect of the choice of clips, not of another training run. Shares of
-//! clips have Wilson's interval. The macro F1 and the calibration error are no shares: they have a
+//! clips have Wilson's interval. The macro F1 and the calibration error are not shares: they have a
 //! percentile bootstrap (Efron 1979), the middle 95 % of the values of sets that are drawn from the
 //! clips with replacement. A bootstrap of faultless predictions has no width, so the one of the
 //! macro F1 is widened to contain Wilson's interval.

@@ -15,9 +15,9 @@ pub(crate) struct Interval {
 impl Interval {
     /// Returns Wilson's interval of a share that was observed on `clips` clips.
     ///
-    /// It covers the true share in about 95 % of samples even if they are small or the share is
-    /// near 0 or 1, where bootstrap and Wald intervals are too narrow. The number of clips may be
-    /// an effective one and need not be an integer. Without clips it is 0 to 1.
+    /// The interval covers the true share in about 95 % of samples, even if they are small or the
+    /// share is near 0 or 1, where bootstrap and Wald intervals are too narrow. The number of clips
+    /// may be an effective one and need not be an integer. Without clips it is 0 to 1.
     ///
     /// The formula is (4) in Brown, Cai, DasGupta 2001, "Interval Estimation for a Binomial
     /// Proportion", after Wilson 1927.
