@@ -20,6 +20,7 @@ use crate::digest::Digest;
 use crate::regular_file;
 
 const FOLDER: &str = "tmp";
+const PREFIX: &str = "computing-";
 
 /// The right to compute something, given up when it is dropped.
 #[derive(Debug)]
@@ -46,6 +47,22 @@ impl Cache {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(Elsewhere(file)),
                 Err(TryLockError::Error(_)) => return Ok(Computing(None)),
+            }
+        }
+    }
+
+    /// Removes the lock files that killed processes have left.
+    pub(super) fn remove_dead_claims(&self) {
+        for entry in fs::read_dir(self.dir.join(FOLDER)).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                continue;
+            }
+            if let Ok(file) = regular_file::open(&path)
+                && file.try_lock().is_ok()
+                && is_named(&file, &path)
+            {
+                drop(Computing(Some((file, path))));
             }
         }
     }
@@ -81,7 +98,7 @@ impl Drop for Computing {
 }
 
 fn name(key: &Digest) -> String {
-    format!("computing-{key}")
+    format!("{PREFIX}{key}")
 }
 
 fn is_named(file: &File, path: &Path) -> bool {
@@ -111,6 +128,12 @@ mod tests {
         // Of a killed process, the file stays, and nobody holds it.
         fs::write(dir.path().join(FOLDER).join(name(&key)), "").unwrap();
         assert!(cache.claim(&key).is_ok());
+        fs::write(dir.path().join(FOLDER).join(name(&key)), "").unwrap();
+        let held = cache.claim(&Digest::of(b"b")).unwrap();
+        other.remove_dead_claims();
+        let left =
+            fs::read_dir(dir.path().join(FOLDER)).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(left.collect::<Vec<_>>(), [held.0.as_ref().unwrap().1.clone()]);
         let unwritable = Cache::open(Path::new("/proc/none"));
         assert!(unwritable.claim(&key).is_ok() && unwritable.claim(&key).is_ok());
     }

@@ -95,12 +95,13 @@ impl Cache {
         &self.dir
     }
 
-    /// Removes temporary files of killed processes, and objects torn by a power cut.
+    /// Removes temporary files and locks of killed processes, and objects torn by a power cut.
     ///
     /// Call it only while holding the run lock. In a cache of several projects, whose processes may
     /// run on other machines, [`Cache::join`] removes the temporary files.
     pub fn sweep_temporaries(&self) {
         self.recover();
+        self.remove_dead_claims();
         if !self.is_shared() {
             self.remove_temporaries(is_left_over);
         }
