@@ -82,6 +82,7 @@ mod optional;
 mod orphans;
 mod other_project;
 mod other_tools;
+mod overrides;
 mod plan;
 mod plots;
 mod plots_in_browser;
@@ -126,6 +127,8 @@ mod staging;
 mod state_files;
 mod status;
 mod sweep;
+mod sweep_rules;
+mod sweep_values;
 mod templates;
 mod trash;
 #[cfg(feature = "ui")]
