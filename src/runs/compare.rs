@@ -100,7 +100,8 @@ pub enum Verdict {
     Worse,
     /// Equal, or within the tolerance.
     Same,
-    /// Different, but not more than groups with equal params would.
+    /// Different, but not more than groups with equal params, or other samples of the same size,
+    /// would.
     WithinNoise,
     /// Different, but the metric has no goal.
     Changed,
@@ -134,7 +135,10 @@ pub fn compare(sides: &[Values], rules: &Rules) -> Comparison {
     let metrics = keys.into_iter().map(|key| {
         let values = columns.iter().map(|column| {
             let values = column.members.iter().filter_map(|at| sides[*at].metrics.get(key));
-            Sample::of(&values.copied().collect::<Vec<_>>())
+            let sample = Sample::of(&values.copied().collect::<Vec<_>>())?;
+            let single = column.members.first().filter(|_| column.members.len() == 1);
+            let interval = single.and_then(|at| samples::interval(&sides[*at].metrics, key));
+            Some(Sample { interval, ..sample })
         });
         metric_row(key, values.collect(), rules)
     });

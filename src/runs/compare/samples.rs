@@ -8,6 +8,11 @@
 //! The noise of a difference is the half width of its 95 % confidence interval by Student's t-test
 //! with a pooled variance. The test assumes normally distributed values with equal variance in both
 //! groups. A group of one takes its variance from the other.
+//!
+//! Without groups, the stage may report how uncertain a value is: `interval.NAME.low` and `.high`
+//! beside NAME. The noise of a difference then combines both intervals as in Newcombe 1998,
+//! "Interval estimation for the difference between independent proportions", method 10: the
+//! distances to the bounds that face each other are squared and added.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +22,7 @@ use crate::number::Number;
 use crate::pipeline::{Glob, ParamKey, ParamValue, StageName};
 use crate::plan::Fingerprint;
 use crate::repo_path::RepoPath;
+use crate::runs::record::Metrics;
 
 /// A column of a comparison: one side, or a group of samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +43,8 @@ pub struct Sample {
     /// Standard deviation with n - 1 degrees of freedom; `None` for a single value, and if not all
     /// are finite.
     pub sd: Option<f64>,
+    /// Bounds of a confidence interval that the stage reports for a single value.
+    pub interval: Option<[f64; 2]>,
 }
 
 impl Sample {
@@ -47,18 +55,41 @@ impl Sample {
         // Exact, also for integers that no double represents.
         if values.iter().all(|value| value.same(first)) {
             let sd = (n > 1 && first.is_finite()).then_some(0.0);
-            return Some(Sample { mean: first, n, sd });
+            return Some(Sample { mean: first, n, sd, interval: None });
         }
         let mean = values.iter().map(|value| value.to_f64() / n as f64).sum::<f64>();
         let squares = values.iter().map(|value| (value.to_f64() - mean).powi(2)).sum::<f64>();
         let sd = (squares / (n - 1) as f64).sqrt();
-        Some(Sample { mean: mean.into(), n, sd: sd.is_finite().then_some(sd) })
+        let sd = sd.is_finite().then_some(sd);
+        Some(Sample { mean: mean.into(), n, sd, interval: None })
     }
 }
 
-/// Reports whether groups with equal params would often differ as much as these two do.
+/// Returns the interval that a stage reports for its metric `name`, beside it: for
+/// `test.accuracy`, `test.interval.accuracy.low` and `.high`.
+pub(super) fn interval(metrics: &Metrics, (stage, name): &(StageName, String)) -> Option<[f64; 2]> {
+    let (above, own) = name.split_at(name.rfind('.').map_or(0, |dot| dot + 1));
+    let bound = |side: &str| {
+        let key = (stage.clone(), format!("{above}interval.{own}.{side}"));
+        metrics.get(&key).map(|bound| bound.to_f64()).filter(|bound| bound.is_finite())
+    };
+    Some([bound("low")?, bound("high")?])
+}
+
+/// Reports whether groups with equal params, or other samples of the same size, would often differ
+/// as much as these two do.
 pub(super) fn is_within_noise(first: Sample, last: Sample) -> bool {
-    noise(first, last).is_some_and(|noise| last.mean.minus(first.mean).to_f64().abs() <= noise)
+    let noise = noise(first, last).or_else(|| combined(first, last));
+    noise.is_some_and(|noise| last.mean.minus(first.mean).to_f64().abs() <= noise)
+}
+
+/// Returns the noise of the difference of two values with intervals; `None` if one has none.
+fn combined(first: Sample, last: Sample) -> Option<f64> {
+    let (a, b) = (first.mean.to_f64(), last.mean.to_f64());
+    let (first, last) = (first.interval?, last.interval?);
+    let distances = if a <= b { [b - last[0], first[1] - a] } else { [a - first[0], last[1] - b] };
+    let [low, high] = distances.map(|distance| distance.max(0.0));
+    Some(low.hypot(high))
 }
 
 /// Returns the noise of the difference of two means; `None` if it is not known.

@@ -245,6 +245,46 @@ fn differences_within_noise() {
     }
 }
 
+#[test]
+fn differences_within_intervals() {
+    use Verdict::{Better, Changed, Same, WithinNoise, Worse};
+    let one = |value: f64, interval: Option<[f64; 2]>| {
+        let mut metrics = vec![("accuracy", value), ("val.accuracy", value), ("clips", value)];
+        if let Some([low, high]) = interval {
+            metrics.extend([
+                ("interval.accuracy.low", low),
+                ("interval.accuracy.high", high),
+                ("val.interval.accuracy.low", low),
+                ("val.interval.accuracy.high", high),
+            ]);
+        }
+        side("a", &[], &metrics)
+    };
+    // 16 and 13 of 20 right, and 160 and 130 of 200, with Wilson's intervals.
+    let (few, fewer) = ((0.80, Some([0.584, 0.919])), (0.65, Some([0.433, 0.819])));
+    let (many, less) = ((0.80, Some([0.739, 0.850])), (0.65, Some([0.582, 0.713])));
+    for (first, last, expected) in [
+        (few, fewer, WithinNoise),
+        (fewer, few, WithinNoise),
+        (few, few, Same),
+        (many, less, Worse),
+        (less, many, Better),
+        (few, (0.65, None), Worse),
+        (few, (0.65, Some([f64::NAN; 2])), Worse),
+        (few, (f64::NAN, few.1), Worse),
+        // Bounds that do not enclose the value add nothing.
+        ((0.80, Some([0.9, 0.7])), (0.65, Some([0.7, 0.6])), Worse),
+    ] {
+        let rows = compare(&[one(first.0, first.1), one(last.0, last.1)], &rules()).metrics;
+        let verdict = |name: &str| rows.iter().find(|row| row.name == name).unwrap().verdict;
+        for name in ["accuracy", "val.accuracy"] {
+            assert_eq!(verdict(name), Some(expected), "{name} {first:?} {last:?}");
+        }
+        let plain = if expected == Same { Same } else { Changed };
+        assert_eq!(verdict("clips"), Some(plain), "{first:?} {last:?}");
+    }
+}
+
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![any::<f64>(), (0.0..2.0), Just(f64::NAN), Just(f64::INFINITY), Just(0.0)]
 }
