@@ -460,6 +460,103 @@ fn ima_adpcm_in_aiff_and_caf() {
     }
 }
 
+/// Counts of frames trim the last packet; one that leaves out more is wrong, and reported.
+#[test]
+fn wrong_counts_of_packets() {
+    use features::decode::decode_chunks;
+    let packets = vec![0_u8; 34 * 10];
+    let caf = |valid: i64| {
+        let table = [&10_i64.to_be_bytes()[..], &valid.to_be_bytes(), &[0; 8]].concat();
+        let table = [b"pakt", &24_i64.to_be_bytes()[..], &table].concat();
+        [caf_of(&packets, *b"ima4", 0, 34, 1, 0), table].concat()
+    };
+    let aiff = |count| aiff_of(&packets, 1, 16, count, Some(*b"ima4"));
+    // ADPCM of Microsoft: blocks of 7 + 25 bytes have 52 frames.
+    let wav = |count: u32| {
+        let mut format = format(2, 1, 32, 4, false);
+        format.extend([32, 0, 52, 0, 7, 0]);
+        for pair in [[256, 0], [512, -256], [0, 0], [192, 64], [240, 0], [460, -208], [392, -232]] {
+            format.extend(pair.into_iter().flat_map(i16::to_le_bytes));
+        }
+        let chunks = [
+            &b"WAVE"[..],
+            &chunk(b"fmt ", &format, false),
+            &chunk(b"fact", &count.to_le_bytes(), false),
+            &chunk(b"data", &[0; 32 * 10], false),
+        ];
+        chunk(b"RIFF", &chunks.concat(), false)
+    };
+    for (what, bytes, frames, announced) in [
+        ("AIFF-C", aiff(10), 640, None),
+        ("AIFF-C, half", aiff(5), 640, Some("0.04 s")),
+        ("AIFF-C, twice", aiff(20), 640, Some("0.16 s")),
+        ("AIFF-C, none", aiff(0), 640, None),
+        ("CAF", caf(600), 600, None),
+        ("CAF, half", caf(320), 640, Some("0.04 s")),
+        ("CAF, none", caf(0), 640, None),
+        ("WAV", wav(500), 500, None),
+        ("WAV, half", wav(260), 520, Some("0.03 s")),
+        ("WAV, one", wav(1), 520, Some("0.00 s")),
+        ("WAV, none", wav(0), 520, None),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, bytes).unwrap();
+        let mut count = 0;
+        let outcome = decode_chunks(&path, Length::All, |chunk, _| count += chunk.len()).unwrap();
+        assert_eq!(count, frames, "{what}");
+        let doubt = outcome.doubt();
+        let expected = announced.map(|length| format!("its header announces {length}"));
+        match expected {
+            Some(expected) => assert!(doubt.unwrap().ends_with(&expected), "{what}: {outcome:?}"),
+            None => assert_eq!(doubt, None, "{what}"),
+        }
+    }
+}
+
+/// A packet without sound, such as one that only holds its end mark, is not an end and no panic.
+#[test]
+fn packets_without_sound() {
+    let cookie = [
+        &4096_u32.to_be_bytes()[..],
+        &[0, 16, 40, 10, 14, 1, 0, 255],
+        &[0; 8],
+        &RATE.to_be_bytes(),
+    ]
+    .concat();
+    let table =
+        [&3_i64.to_be_bytes()[..], &(3 * 4096_i64).to_be_bytes(), &[0; 8], &[1; 3]].concat();
+    let part =
+        |id: &[u8; 4], body: &[u8]| [id, &(body.len() as i64).to_be_bytes()[..], body].concat();
+    // 111 in the highest bits is the end mark.
+    let mut file = caf_of(&[0xe0; 3], *b"alac", 0, 0, 1, 16);
+    let description = 20 + 20;
+    file[description..description + 4].copy_from_slice(&4096_u32.to_be_bytes());
+    let bytes = [file, part(b"kuki", &cookie), part(b"pakt", &table)].concat();
+    let error = decoded("a", &bytes).unwrap_err();
+    assert!(format!("{error:#}").contains("replace or remove it"), "{error:#}");
+}
+
+#[test]
+fn silence_before_24_bits_in_four_bytes() {
+    let silence = vec![0; 4 * 50_000];
+    let loud: Vec<u8> = (0..FRAMES)
+        .flat_map(|n| {
+            [1, 0, if n % 2 == 0 { 0x40 } else { 0xc0 }, if n % 2 == 0 { 0 } else { 0xff }]
+        })
+        .collect();
+    let format = format(1, 1, 4, 24, false);
+    let chunks = [
+        &b"WAVE"[..],
+        &chunk(b"fmt ", &format, false),
+        &chunk(b"data", &[silence, loud].concat(), false),
+    ];
+    let audio = decoded("a.wav", &chunk(b"RIFF", &chunks.concat(), false)).unwrap();
+    assert_eq!(audio.samples.len(), 50_000 + FRAMES);
+    assert!((audio.samples[50_000] - 0.5).abs() < 1e-6, "{}", audio.samples[50_000]);
+    assert!((audio.samples[50_001] + 0.5).abs() < 1e-6, "{}", audio.samples[50_001]);
+}
+
 #[test]
 fn nan_in_one_channel() {
     let samples =

@@ -58,6 +58,18 @@ fn mp3_tag(frames: u32, gaps: Option<(u32, u32)>) -> Vec<u8> {
 
 const ID3V2: &[u8] = b"ID3\x04\0\0\0\0\0\x0a\xff\xfb\x90\xc0\0\0\0\0\0\0";
 
+/// Returns a tag with a picture.
+fn large_id3v2() -> Vec<u8> {
+    [&b"ID3\x04\0\0\0\x0c\0\0"[..], &[0xd8; 12 << 14]].concat()
+}
+
+/// Returns an APE tag with a header.
+fn ape(size: u32) -> Vec<u8> {
+    let body = vec![0xff; size as usize];
+    [b"APETAGEX\xd0\x07\0\0", &size.to_le_bytes()[..], b"\x01\0\0\0\0\0\0\xa0", &[0; 8], &body]
+        .concat()
+}
+
 fn id3v1() -> Vec<u8> {
     [&b"TAG"[..], &[b' '; 125]].concat()
 }
@@ -77,6 +89,9 @@ fn every_mp3_frame_counts() {
         ("half the count", [mp3_tag(100, None), sound.clone()].concat()),
         ("twice the count", [mp3_tag(400, None), sound.clone()].concat()),
         ("joined", [mp3_tag(150, None), mp3(150), mp3_tag(50, None), mp3(50)].concat()),
+        ("two ID3v2", [ID3V2, &large_id3v2(), &sound].concat()),
+        ("APE before", [&ape(200_000), &sound[..]].concat()),
+        ("APE between", [&mp3(150)[..], &ape(2000), &mp3(50)].concat()),
         ("joined with tags", [ID3V2, &mp3(150), &id3v1(), ID3V2, &mp3(50), &id3v1()].concat()),
     ] {
         assert_eq!(length(&bytes), all, "{what}");
@@ -103,6 +118,15 @@ fn gaps_of_mp3_encoders() {
         ),
     ] {
         assert_eq!(length(&bytes), expected, "{what}");
+    }
+}
+
+#[test]
+fn free_bit_rate_is_named() {
+    let frame = [&[0xff, 0xfb, 0x00, 0xc0][..], &[0; 300]].concat();
+    for bytes in [frame.repeat(10), [ID3V2, &frame.repeat(10)].concat()] {
+        let message = format!("{:#}", decoded(&bytes).unwrap_err());
+        assert!(message.contains("with a free bit rate is not supported: convert"), "{message}");
     }
 }
 
@@ -314,7 +338,35 @@ fn ogg_pages_without_positions() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     let outcome = outcome(&damaged);
-    assert!(outcome.doubt().unwrap().contains("its header announces 0.48 s"), "{outcome:?}");
+    let doubt = outcome.doubt().unwrap();
+    assert!(doubt.contains("its header announces 0.48 s; one damaged part was skipped"), "{doubt}");
+}
+
+/// A packet that cannot be decoded is reported even if its page has others.
+#[test]
+fn damaged_packet_beside_others() {
+    let sound = FlacFrame::new(8000, 1);
+    let mut head = b"\x7fFLAC\x01\0\0\x01fLaC".to_vec();
+    head.extend(metadata(0x80, &stream_info(&sound, 0)));
+    let packets: Vec<Vec<u8>> = (0..20).map(|n| sound.bytes(n)).collect();
+    let mut pages: Vec<(&[u8], i64, u8)> = vec![(&head, 0, 2)];
+    pages.extend(packets.iter().map(|packet| (&packet[..], -1, 0)));
+    let bytes = ogg(&pages);
+    assert_eq!(outcome(&bytes).doubt(), None);
+    // One page for the last two packets, of which the first is damaged.
+    let [.., one, other] = &packets[..] else { panic!("twenty") };
+    let (mut both, sizes) = ([&one[..], other].concat(), [one.len() as u8, other.len() as u8]);
+    both[6] = 0x04;
+    let mut page =
+        b"OggS\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x07\0\0\0\x13\0\0\0\0\0\0\0\x02".to_vec();
+    page.extend(sizes);
+    page.extend(both);
+    let crc = crc(&page, 32, 0x04c1_1db7) as u32;
+    page[22..26].copy_from_slice(&crc.to_le_bytes());
+    pages.truncate(19);
+    let outcome = outcome(&[ogg(&pages), page].concat());
+    assert_eq!(outcome.damaged, 1, "{outcome:?}");
+    assert!((outcome.seconds - 19.0 * 192.0 / 8000.0).abs() < 1e-9, "{outcome:?}");
 }
 
 /// A silent packet of AAC with one channel, and its configuration.
@@ -334,6 +386,9 @@ fn aac_without_its_delay() {
         ("ID3v2", [ID3V2, &adts(50)].concat()),
         ("ID3v1", [&adts(50)[..], &id3v1()].concat()),
         ("junk between", [&adts(30)[..], &[1; 99], &adts(20)].concat()),
+        ("junk before", [&[7; 999], &adts(50)[..]].concat()),
+        ("from within a frame", adts(51).split_off(5)),
+        ("two ID3v2", [ID3V2, &large_id3v2(), &adts(50)].concat()),
     ] {
         let audio = decoded(&bytes).unwrap_or_else(|error| panic!("{what}: {error:#}"));
         assert_eq!((audio.samples.len(), audio.sample_rate), (all, 44_100), "{what}");
@@ -416,6 +471,40 @@ fn parts_of_m4a() {
         ("comment of iTunes", m4a(50, None, itunes), 0x9000),
     ] {
         assert_eq!(length(&bytes), expected, "{what}");
+    }
+}
+
+/// Times and lengths in the description that do not count all packets.
+#[test]
+fn m4a_with_wrong_lengths() {
+    let whole = m4a(50, None, "");
+    let at = |name: &[u8]| whole.windows(4).position(|window| window == name).unwrap();
+    let mut half = whole.clone();
+    // The second word of the first run: its packets; then its ticks.
+    half[at(b"stts") + 12..][..4].copy_from_slice(&25_u32.to_be_bytes());
+    assert_eq!(length(&half), 49 * 1024);
+    assert!(outcome(&half).doubt().unwrap().ends_with("its header announces 0.56 s"));
+    let mut short = whole.clone();
+    short[at(b"stts") + 16..][..4].copy_from_slice(&1000_u32.to_be_bytes());
+    assert_eq!(length(&short), 49 * 1024);
+    // Padding of the last packet.
+    short[at(b"stts") + 16..][..4].copy_from_slice(&1010_u32.to_be_bytes());
+    assert_eq!(length(&short), 50 * 1010 - 1024);
+}
+
+/// Packets in the movie's own tables and in a fragment behind it.
+#[test]
+fn m4a_with_a_fragment() {
+    for edit in [None, Some((1024, 20 * 1024))] {
+        let first = m4a(20, edit, "");
+        let run = |offset: u32| {
+            let header = atom(b"tfhd", &[&words(&[0x10, 1, AAC.0.len() as u32])]);
+            let run = atom(b"trun", &[&words(&[1, 30, offset])]);
+            atom(b"moof", &[&atom(b"traf", &[&header, &run])])
+        };
+        let offset = run(0).len() as u32 + 8;
+        let bytes = [first, run(offset), atom(b"mdat", &[&AAC.0.repeat(30)])].concat();
+        assert_eq!(length(&bytes), 49 * 1024, "{edit:?}");
     }
 }
 

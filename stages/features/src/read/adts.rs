@@ -13,6 +13,12 @@ use super::program;
 use super::reader::Reader;
 use super::source::Source;
 
+/// Bytes searched for the first frame of a file that does not begin with one.
+const SEARCHED: usize = 128 * 1024;
+
+/// Consecutive frames that tell a stream from other bytes.
+const CONVINCING: usize = 4;
+
 /// A frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -66,6 +72,25 @@ pub(crate) fn begins(source: &mut Source) -> Result<bool> {
     Ok(next.is_empty() || Header::parse(next).is_some_and(|next| header.goes_with(&next)))
 }
 
+/// Finds consecutive frames behind other bytes, as in a part of a broadcast.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn search(source: &mut Source) -> Result<Option<u64>> {
+    let start = source.position();
+    let bytes = source.peek(SEARCHED)?;
+    let is_chain = |first: usize| {
+        let mut at = first;
+        (0..CONVINCING).all(|_| {
+            let header = bytes.get(at..).and_then(Header::parse);
+            at += header.map_or(0, |header| header.size);
+            header.is_some()
+        })
+    };
+    let candidates = (0..bytes.len()).filter(|at| bytes[*at] == 0xff);
+    Ok(candidates.into_iter().find(|at| is_chain(*at)).map(|at| start + at as u64))
+}
+
 /// Opens a stream: with the reader below, or with a program.
 ///
 /// # Errors
@@ -100,7 +125,7 @@ impl Frames {
     fn find(&mut self) -> Result<Option<Header>> {
         loop {
             let left = self.source.left();
-            let bytes = self.source.peek(16)?;
+            let bytes = self.source.peek(id3::HEAD)?;
             let tag = id3::length(bytes);
             if tag > 0 {
                 self.source.skip(tag)?;
@@ -123,7 +148,7 @@ impl Frames {
             }
             self.last = None;
             let bytes = self.source.peek(4096)?;
-            let next = bytes.iter().skip(1).position(|byte| matches!(byte, 0xff | b'I'));
+            let next = bytes.iter().skip(1).position(|byte| matches!(byte, 0xff | b'I' | b'A'));
             let skipped = next.map_or(bytes.len(), |at| at + 1) as u64;
             self.source.skip(skipped)?;
         }

@@ -1,14 +1,11 @@
 //! The header of AIFF and AIFF-C files. Unaware of samples.
 
 use anyhow::{Context as _, Result};
-use symphonia::core::codecs::audio::well_known::CODEC_ID_ADPCM_IMA_QT;
 
+use super::ima4;
 use super::sample::Sample;
 use super::source::Source;
 use super::stream::{Coding, Stream};
-
-/// Bytes of a channel in a packet of IMA 4:1, and the frames that they hold.
-pub(crate) const IMA4: (usize, u64) = (34, 64);
 
 /// Reads the header.
 ///
@@ -49,14 +46,14 @@ fn stream(common: &[u8], start: u64, size: u64) -> Option<Stream> {
     let bytes = usize::from(u16::from_be_bytes([b0, b1])).div_ceil(8);
     let rate = extended(common.get(8..)?.first_chunk()?) as u32;
     let kind = common.get(18..).and_then(|rest| rest.first_chunk()).unwrap_or(b"NONE");
-    let coding = coding(kind, channels, bytes);
+    let coding = coding(kind, bytes);
     // IMA 4:1 counts packets.
-    let unit = if matches!(coding, Coding::Blocks { .. }) { IMA4.1 } else { 1 };
+    let unit = if coding == Coding::Ima4 { ima4::FRAMES as u64 } else { 1 };
     let frames = (frames > 0).then_some(frames * unit);
     Some(Stream { coding, channels, rate, start, size, frames })
 }
 
-fn coding(kind: &[u8; 4], channels: usize, bytes: usize) -> Coding {
+fn coding(kind: &[u8; 4], bytes: usize) -> Coding {
     let pcm = |sample: Option<Sample>, big_endian| {
         sample.map(|sample| Coding::Pcm { sample, big_endian })
     };
@@ -68,15 +65,10 @@ fn coding(kind: &[u8; 4], channels: usize, bytes: usize) -> Coding {
         b"fl64" | b"FL64" => pcm(Some(Sample::F64), true),
         b"ulaw" | b"ULAW" => pcm(Some(Sample::MuLaw), true),
         b"alaw" | b"ALAW" => pcm(Some(Sample::ALaw), true),
-        b"ima4" if channels > 0 => Some(ima4(channels)),
+        b"ima4" => Some(Coding::Ima4),
         _ => None,
     };
     known.unwrap_or_else(|| Coding::Other(format!("AIFF-C compression {}", kind.escape_ascii())))
-}
-
-/// Returns the coding of IMA 4:1, in which the packets of the channels alternate.
-pub(crate) fn ima4(channels: usize) -> Coding {
-    Coding::Blocks { codec: CODEC_ID_ADPCM_IMA_QT, bytes: IMA4.0 * channels, frames: IMA4.1 }
 }
 
 /// Returns the value of an 80-bit float of IEEE 754.

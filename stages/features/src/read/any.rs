@@ -35,15 +35,19 @@ pub(crate) fn open(source: Source, container: &str) -> Result<Box<dyn Reader>> {
     let mut file = source.into_file()?;
     let again = file.try_clone()?;
     let forwards = AnyReader::new(Box::new(Forwards(file.try_clone()?)));
-    let mut reader = match forwards {
-        Ok(reader) => reader,
+    let reader = forwards.or_else(|_| {
         // The description may follow the sound.
-        Err(_) => {
-            file.rewind()?;
-            AnyReader::new(Box::new(file))?
-        }
+        file.rewind()?;
+        AnyReader::new(Box::new(file))
+    });
+    let Ok(mut reader) = reader else {
+        return program::open(Source::new(again)?, container, "an unknown codec");
     };
-    match reader.obstacle() {
+    let mut obstacle = reader.obstacle();
+    if obstacle.is_none() && reader.codec().is_err() {
+        obstacle = Some("an unknown codec");
+    }
+    match obstacle {
         Some(name) => program::open(Source::new(again)?, container, name),
         None => Ok(Box::new(reader)),
     }
@@ -98,7 +102,8 @@ impl AnyReader {
         let seconds = track.duration.zip(track.time_base).and_then(|(duration, base)| {
             base.calc_time(duration.timestamp_from(symphonia::core::units::Timestamp::ZERO)?)
         });
-        let announced = seconds.map(|time| time.as_secs_f64());
+        // Fragments leave 0.
+        let announced = seconds.map(|time| time.as_secs_f64()).filter(|seconds| *seconds > 0.0);
         let (id, params) = (track.id, params.context(NO_TRACK)?);
         let delay = if params.codec == CODEC_ID_AAC { aac::FRAMES as usize } else { 0 };
         Ok(AnyReader {

@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result};
 
-use super::aiff::{IMA4, ima4};
 use super::sample::Sample;
 use super::source::Source;
 use super::stream::{Coding, Stream};
@@ -72,7 +71,7 @@ fn stream(description: &[u8; 32], found: &Chunks, start: u64, size: u64) -> Stre
         b"lpcm" => Sample::signed(bytes).map(pcm),
         b"ulaw" => Some(pcm(Sample::MuLaw)),
         b"alaw" => Some(pcm(Sample::ALaw)),
-        b"ima4" if channels > 0 => Some(ima4(channels)),
+        b"ima4" => Some(Coding::Ima4),
         b"alac" if frames_per_packet > 0 => Some(Coding::Alac {
             cookie: found.cookie.clone(),
             sizes: table.sizes,
@@ -85,11 +84,7 @@ fn stream(description: &[u8; 32], found: &Chunks, start: u64, size: u64) -> Stre
         Coding::Other(format!("CAF format {} with {bits} bits", kind.escape_ascii()))
     });
     let frames = match &coding {
-        // Without a table, the packets that are there.
-        Coding::Blocks { bytes, .. } => {
-            table.frames.or(Some(size / (*bytes).max(1) as u64 * IMA4.1))
-        }
-        Coding::Alac { .. } => table.frames,
+        Coding::Ima4 | Coding::Alac { .. } => table.frames,
         _ => None,
     };
     Stream { coding, channels, rate, start, size, frames }
@@ -113,6 +108,7 @@ impl Table {
         valid.copy_from_slice(&counts[8..16]);
         let mut table =
             Table { frames: u64::try_from(i64::from_be_bytes(valid)).ok(), sizes: vec![] };
+        table.frames = table.frames.filter(|frames| *frames > 0);
         let mut size: u32 = 0;
         for byte in sizes {
             size = size << 7 | u32::from(byte & 0x7f);

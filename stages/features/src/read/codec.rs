@@ -4,21 +4,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use symphonia::core::audio::GenericAudioBufferRef;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP2, CODEC_ID_VORBIS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::block::Block;
+use super::ima4::Ima4;
+use super::mpeg_header;
 use super::vorbis::Vorbis;
 use crate::faults;
 
 /// A decoder for one stream of packets.
-pub(crate) struct Codec(Decoder);
+pub(crate) struct Codec {
+    decoder: Decoder,
+    /// Packets are frames of MPEG audio of layer 2.
+    is_layer_2: bool,
+}
 
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
     Vorbis(Box<Vorbis>),
+    Ima4(Ima4),
 }
 
 impl Codec {
@@ -31,7 +38,8 @@ impl Codec {
         let made =
             guarded(|| symphonia::default::get_codecs().make_audio_decoder(params, &options))?;
         let decoder = made.map_err(|error| anyhow!(faults::no_codec(&error)))?;
-        Ok(Codec(Decoder::Symphonia(decoder)))
+        let decoder = Decoder::Symphonia(decoder);
+        Ok(Codec { decoder, is_layer_2: params.codec == CODEC_ID_MP2 })
     }
 
     /// Creates the decoder for a stream of Vorbis, from two of its headers.
@@ -40,12 +48,18 @@ impl Codec {
     /// A header is damaged.
     pub(crate) fn vorbis(identification: &[u8], setup: &[u8]) -> Result<Codec> {
         if let Some(vorbis) = Vorbis::new(identification, setup)? {
-            return Ok(Codec(Decoder::Vorbis(Box::new(vorbis))));
+            let decoder = Decoder::Vorbis(Box::new(vorbis));
+            return Ok(Codec { decoder, is_layer_2: false });
         }
         let mut params = AudioCodecParameters::new();
         let headers = [identification, setup].concat();
         params.for_codec(CODEC_ID_VORBIS).with_extra_data(headers.into());
         Codec::new(&params)
+    }
+
+    /// Creates the decoder for IMA 4:1.
+    pub(crate) fn ima4(channels: usize, rate: u32) -> Codec {
+        Codec { decoder: Decoder::Ima4(Ima4::new(channels, rate)), is_layer_2: false }
     }
 
     /// Appends the frames of a packet to `block`.
@@ -55,8 +69,10 @@ impl Codec {
     /// # Errors
     /// The packet is damaged. `block` is then unchanged, unless it has frames of another spec.
     pub(crate) fn decode(&mut self, data: &[u8], frames: u64, block: &mut Block) -> Result<()> {
-        match &mut self.0 {
+        match &mut self.decoder {
             Decoder::Symphonia(decoder) => {
+                let mended = mpeg_header::with_legal_rate(data).filter(|_| self.is_layer_2);
+                let data = mended.as_deref().unwrap_or(data);
                 let packet = PacketRef::new(0, Timestamp::ZERO, Duration::from(frames), data);
                 match guarded(|| decoder.decode_ref(&packet))? {
                     Ok(buffer) => append(&buffer, block),
@@ -64,6 +80,7 @@ impl Codec {
                 }
             }
             Decoder::Vorbis(vorbis) => vorbis.decode(data, block),
+            Decoder::Ima4(ima4) => ima4.decode(data, block),
         }
     }
 }

@@ -16,7 +16,9 @@ mod codec;
 mod flac;
 mod flac_header;
 mod id3;
+mod ima4;
 mod mp4;
+mod mp4_pcm;
 mod mp4_track;
 mod mpeg;
 mod mpeg_header;
@@ -50,8 +52,13 @@ const HEAD: usize = 64;
 /// The container is unknown, its header is damaged, or no decoder exists for the codec.
 pub(crate) fn open(file: File) -> Result<Box<dyn Reader>> {
     let mut source = Source::new(file)?;
-    let tag = id3::length(source.peek(HEAD)?);
-    source.skip(tag)?;
+    // Programs that do not know a tag put another one in front of it.
+    loop {
+        match id3::length(source.peek(HEAD)?) {
+            0 => break,
+            tag => source.skip(tag)?,
+        }
+    }
     let head = source.peek(HEAD)?.to_vec();
     match Container::of(&head) {
         Some(Container::Wav) => {
@@ -115,8 +122,8 @@ impl Container {
     }
 }
 
-/// Opens a file that begins with no mark: frames of AAC, MPEG audio or FLAC, the last two
-/// maybe behind other bytes.
+/// Opens a file that begins with no mark: frames of AAC, MPEG audio or FLAC, maybe behind other
+/// bytes.
 fn frames(mut source: Source, head: &[u8]) -> Result<Box<dyn Reader>> {
     if faults::known(head).is_none() {
         let start = source.position();
@@ -128,11 +135,21 @@ fn frames(mut source: Source, head: &[u8]) -> Result<Box<dyn Reader>> {
             return Ok(Box::new(mpeg::MpegReader::new(source, first, end)?));
         }
         source.seek(start)?;
+        if let Some(first) = adts::search(&mut source)? {
+            source.seek(first)?;
+            return adts::open(source);
+        }
+        source.seek(start)?;
         if let Some(first) = flac::search(&mut source)? {
             source.seek(first)?;
             return Ok(Box::new(flac::FlacReader::new(source)?));
         }
     }
+    ensure!(
+        !mpeg_header::Header::is_free(head),
+        "MPEG audio with a free bit rate is not supported: convert it to WAV, FLAC or Ogg Vorbis, \
+         or to MP3 with another bit rate"
+    );
     ensure!(
         source.length() == 0 || !head.is_empty(),
         "the file has a tag but no audio: replace it"

@@ -1,4 +1,4 @@
-//! Reads AAC, Apple Lossless and MP3 in MP4, M4A and QuickTime.
+//! Reads AAC, Apple Lossless, MPEG audio and PCM in MP4, M4A and QuickTime.
 //!
 //! Packets are where the tables of the movie or of its fragments say, as far as the file goes.
 //! Edit lists and iTunes' comment tell which part is the sound; without them, the first packet of
@@ -8,14 +8,16 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_ALAC};
 
 use super::aac;
 use super::any;
 use super::atoms::Atom;
 use super::block::Block;
 use super::codec::Codec;
+use super::mp4_pcm::ChunkReader;
 use super::mp4_track::{Kind, Track};
+use super::mpeg;
 use super::program;
 use super::reader::Reader;
 use super::source::Source;
@@ -51,9 +53,15 @@ pub(crate) fn open(mut source: Source) -> Result<Box<dyn Reader>> {
         Kind::Alac => drop(params.for_codec(CODEC_ID_ALAC)),
         Kind::Mp3 => {
             params = AudioCodecParameters::new();
-            params.for_codec(CODEC_ID_MP3);
+            let first = track.packets.first().and_then(|first| read(&mut source, first).ok());
+            params.for_codec(mpeg::codec_id(&first.unwrap_or_default()));
         }
-        Kind::Lossless => return any::open(source, "mov"),
+        Kind::Pcm(pcm) => {
+            let seconds = Some(track.length()).filter(|seconds| seconds.is_finite());
+            let reader = ChunkReader::new(source, *pcm, track.packets.clone(), seconds);
+            return Ok(Box::new(reader));
+        }
+        Kind::Flac => return any::open(source, "mov"),
         Kind::Other(name) => return program::open(source, "mov", name),
     }
     Ok(Box::new(Mp4Reader::new(source, track, &params)?))
@@ -97,8 +105,10 @@ struct Mp4Reader {
     codec: Codec,
     /// Where the sound begins, in seconds, because a track may have a clock of its own.
     start: Option<f64>,
-    /// Where the sound ends, in seconds.
+    /// Where the sound ends by the edit list, in seconds.
     end: f64,
+    /// Length of all packets in seconds. It tells the padding of the last one.
+    length: f64,
     /// Frames to drop if the file does not say where the sound begins.
     delay: u64,
     rate: u32,
@@ -117,6 +127,7 @@ impl Mp4Reader {
             codec: Codec::new(params)?,
             start: track.start(),
             end: track.end(),
+            length: track.length(),
             delay: if track.kind == Kind::Aac { aac::FRAMES } else { 0 },
             rate: 0,
             packets: track.packets.into_iter(),
@@ -132,7 +143,10 @@ impl Mp4Reader {
         self.decoded += block.frames() as u64;
         self.rate = block.rate;
         let frames = |seconds: f64| (seconds * f64::from(block.rate)).round() as u64;
-        let (start, end) = (self.start.map_or(self.delay, frames), frames(self.end));
+        // A length that leaves out whole packets is wrong.
+        let has_padding = self.packets.as_slice().is_empty() && frames(self.length) > first;
+        let end = if has_padding { self.end.min(self.length) } else { self.end };
+        let (start, end) = (self.start.map_or(self.delay, frames), frames(end));
         block.truncate(end.saturating_sub(first).min(1 << 32) as usize);
         block.drop_front(start.saturating_sub(first).min(1 << 32) as usize);
     }
@@ -159,7 +173,7 @@ impl Reader for Mp4Reader {
 
     fn announced(&self) -> Option<f64> {
         let delay = (self.delay as f64) / f64::from(self.rate.max(1));
-        let seconds = self.end - self.start.unwrap_or(delay);
+        let seconds = self.end.min(self.length) - self.start.unwrap_or(delay);
         Some(seconds).filter(|seconds| seconds.is_finite() && self.rate > 0)
     }
 }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::atoms::{each, find, long, word};
+use super::mp4_pcm::Pcm;
 
 /// The codec of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +13,8 @@ pub(crate) enum Kind {
     Aac,
     Alac,
     Mp3,
-    /// Linear PCM or FLAC.
-    Lossless,
+    Pcm(Pcm),
+    Flac,
     /// A codec that only a program decodes, by its name.
     Other(&'static str),
 }
@@ -25,6 +26,7 @@ pub(crate) struct Track {
     pub(crate) kind: Kind,
     /// Configuration of the decoder.
     pub(crate) config: Box<[u8]>,
+    /// Packets, or chunks of PCM.
     pub(crate) packets: Vec<Range<u64>>,
     /// Ticks per second of the track.
     clock: u32,
@@ -66,11 +68,15 @@ impl Track {
             .filter(|(kind, _)| kind == b"trex")
             .find(|(_, defaults)| word(defaults, 4) == Some(id))
             .and_then(|(_, defaults)| word(defaults, 16));
+        let packets = match kind {
+            Kind::Pcm(pcm) => chunks(table, pcm.frame() as u64, length),
+            _ => packets(table, length),
+        };
         Some(Track {
             id,
             kind,
             config: config.into(),
-            packets: packets(table, length).unwrap_or_default(),
+            packets: packets.unwrap_or_default(),
             clock: clock.max(1),
             ticks: ticks(find(table, &[b"stts"]).unwrap_or_default()),
             edit,
@@ -79,12 +85,18 @@ impl Track {
     }
 
     /// Adds the packets of a fragment, given the contents of `moof` and its position.
+    ///
+    /// Lengths in the movie's description do not count the fragments.
     pub(crate) fn add_fragment(&mut self, start: u64, fragment: &[u8], length: u64) {
+        let before = self.packets.len();
         for (_, track) in each(fragment).filter(|(kind, _)| kind == b"traf") {
             let Some(header) = find(track, &[b"tfhd"]) else { continue };
             if word(header, 4) == Some(self.id) {
                 let _ = self.add_runs(start, header, track, length);
             }
+        }
+        if self.packets.len() > before {
+            (self.ticks, self.edit.length) = (0, None);
         }
     }
 
@@ -126,14 +138,18 @@ impl Track {
         self.edit.start
     }
 
-    /// Returns where the sound ends, in seconds from the first packet.
+    /// Returns where the sound ends by the edit list, in seconds from the first packet.
     pub(crate) fn end(&self) -> f64 {
-        let media = match self.ticks {
+        let start = self.edit.start.unwrap_or(0.0);
+        self.edit.length.map_or(f64::INFINITY, |length| start + length)
+    }
+
+    /// Returns the length of all packets in seconds.
+    pub(crate) fn length(&self) -> f64 {
+        match self.ticks {
             0 => f64::INFINITY,
             ticks => ticks as f64 / f64::from(self.clock),
-        };
-        let start = self.edit.start.unwrap_or(0.0);
-        self.edit.length.map_or(media, |length| media.min(start + length))
+        }
     }
 }
 
@@ -158,11 +174,10 @@ fn codec(entry: &[u8]) -> Option<(Kind, &[u8])> {
         },
         b".mp3" | b"ms\0\x55" => (Kind::Mp3, none),
         b"alac" => (Kind::Alac, find(inner, &[b"alac"])?.get(4..)?),
-        b"sowt" | b"twos" | b"lpcm" | b"raw " | b"in24" | b"in32" | b"fl32" | b"fl64" | b"fLaC" => {
-            (Kind::Lossless, none)
-        }
+        b"fLaC" => (Kind::Flac, none),
         b"Opus" => (Kind::Other("Opus"), none),
         b"ac-3" | b"ec-3" => (Kind::Other("Dolby Digital"), none),
+        _ if let Some(pcm) = Pcm::parse(entry, inner) => (Kind::Pcm(pcm), none),
         _ => (Kind::Other("an unknown codec in MP4"), none),
     })
 }
@@ -195,23 +210,41 @@ fn tagged(bytes: &[u8]) -> Option<(u8, &[u8])> {
     Some((*tag, &rest[..size.min(rest.len())]))
 }
 
+/// Returns the position of each chunk, and the number of samples in it.
+fn places(table: &[u8]) -> Option<impl Iterator<Item = (u64, u32)>> {
+    let (short, long_offsets) = (find(table, &[b"stco"]), find(table, &[b"co64"]));
+    let offset = move |chunk: usize| match short {
+        Some(offsets) => word(offsets, 8 + 4 * chunk).map(u64::from),
+        None => long(long_offsets?, 8 + 8 * chunk),
+    };
+    let groups = find(table, &[b"stsc"])?.get(8..)?.as_chunks::<12>().0;
+    let group = move |index: usize| {
+        groups.get(index).and_then(|group| Some((word(group, 0)?, word(group, 4)?)))
+    };
+    let mut index = 0;
+    Some((0..).map_while(move |chunk| {
+        let next = group(index + 1).is_some_and(|(first, _)| first as usize == chunk + 1);
+        index += usize::from(next && chunk > 0);
+        Some((offset(chunk)?, group(index)?.1))
+    }))
+}
+
+/// Returns the chunks of PCM, whose samples are frames, as far as they are in the file.
+fn chunks(table: &[u8], frame: u64, length: u64) -> Option<Vec<Range<u64>>> {
+    let chunk = |(start, samples): (u64, u32)| {
+        start..start.saturating_add(u64::from(samples).saturating_mul(frame)).min(length)
+    };
+    Some(places(table)?.map(chunk).filter(|chunk| !chunk.is_empty()).collect())
+}
+
 /// Returns the packets of the tables that begin in the file.
 fn packets(table: &[u8], length: u64) -> Option<Vec<Range<u64>>> {
     let sizes = find(table, &[b"stsz"])?;
     let (constant, count) = (word(sizes, 4)?, word(sizes, 8)?);
-    let offset = |chunk: usize| match find(table, &[b"stco"]) {
-        Some(offsets) => word(offsets, 8 + 4 * chunk).map(u64::from),
-        None => long(find(table, &[b"co64"])?, 8 + 8 * chunk),
-    };
-    let groups = find(table, &[b"stsc"])?.get(8..)?.as_chunks::<12>().0;
-    let group =
-        |index: usize| groups.get(index).and_then(|group| Some((word(group, 0)?, word(group, 4)?)));
     // Packets of less than four bytes on average are not real.
     let most = (length / 4 + 16).min(u64::from(count)) as usize;
-    let (mut packets, mut chunk, mut index) = (Vec::new(), 0, 0);
-    while packets.len() < most
-        && let (Some((_, in_chunk)), Some(mut position)) = (group(index), offset(chunk))
-    {
+    let mut packets = Vec::new();
+    for (mut position, in_chunk) in places(table)? {
         for _ in 0..in_chunk {
             let size = match constant {
                 0 => word(sizes, 12 + 4 * packets.len()),
@@ -222,9 +255,9 @@ fn packets(table: &[u8], length: u64) -> Option<Vec<Range<u64>>> {
             position = packet.end;
             packets.push(packet);
         }
-        chunk += 1;
-        index +=
-            usize::from(group(index + 1).is_some_and(|(first, _)| first as usize == chunk + 1));
+        if packets.len() >= most {
+            break;
+        }
     }
     packets.retain(|packet| packet.start < length);
     Some(packets)

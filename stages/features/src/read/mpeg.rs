@@ -6,8 +6,8 @@
 //! encoder's.
 
 use anyhow::Result;
-use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
 use super::block::Block;
 use super::codec::Codec;
@@ -67,7 +67,7 @@ impl MpegReader {
     fn find(&mut self) -> Result<Option<Header>> {
         loop {
             let left = self.end.saturating_sub(self.source.position());
-            let bytes = self.source.peek(left.min(16) as usize)?;
+            let bytes = self.source.peek(left.min(id3::HEAD as u64) as usize)?;
             let tag = id3::length(bytes);
             if tag > 0 {
                 self.source.skip(tag.min(left))?;
@@ -92,7 +92,7 @@ impl MpegReader {
     /// Moves by at least one byte, to one that may begin a frame or a tag.
     fn skip_to_candidate(&mut self, left: u64) -> Result<()> {
         let bytes = self.source.peek(left.min(4096) as usize)?;
-        let begins = |byte: &u8| matches!(byte, 0xff | b'I');
+        let begins = |byte: &u8| matches!(byte, 0xff | b'I' | b'A');
         let next = bytes.iter().skip(1).position(begins).map_or(bytes.len(), |at| at + 1);
         Ok(self.source.skip(next as u64)?)
     }
@@ -191,12 +191,21 @@ impl Reader for MpegReader {
 
 fn codec(spec: &Spec) -> Result<Codec> {
     let mut params = AudioCodecParameters::new();
-    params.for_codec(match spec.layer {
+    params.for_codec(codec_of(spec.layer));
+    Codec::new(&params)
+}
+
+fn codec_of(layer: u8) -> AudioCodecId {
+    match layer {
         1 => CODEC_ID_MP1,
         2 => CODEC_ID_MP2,
         _ => CODEC_ID_MP3,
-    });
-    Codec::new(&params)
+    }
+}
+
+/// Returns the codec of a frame that a container delivers.
+pub(crate) fn codec_id(frame: &[u8]) -> AudioCodecId {
+    codec_of(Header::parse(frame).map_or(3, |header| header.spec.layer))
 }
 
 /// Finds a stream in a file that begins with something else; returns the position of its first

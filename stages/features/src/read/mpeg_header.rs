@@ -66,11 +66,39 @@ impl Header {
         })
     }
 
+    /// Checks whether a header of a free bit rate is here, whose frames have no size.
+    pub(crate) fn is_free(bytes: &[u8]) -> bool {
+        let with_rate = bytes.first_chunk().and_then(|[b0, b1, b2, b3]| {
+            (b2 >> 4 == 0).then(|| Header::parse(&[*b0, *b1, b2 | 0x10, *b3]))?
+        });
+        with_rate.is_some()
+    }
+
     /// Checks whether a frame may follow this one in a stream.
     pub(crate) fn goes_with(&self, next: &Header) -> bool {
         let key = |header: &Header| (header.spec.layer, header.spec.rate, header.spec.is_mpeg_1);
         key(self) == key(next)
     }
+}
+
+/// Returns a frame of layer 2 with a bit rate that the standard allows for its channels; `None` if
+/// it has one.
+///
+/// symphonia refuses others, which encoders write and other decoders accept. The rate selects a
+/// table of the allocations, which is the same for the rate that is put in its place.
+pub(crate) fn with_legal_rate(frame: &[u8]) -> Option<Vec<u8>> {
+    let header = Header::parse(frame)?;
+    let code = frame[2] >> 4;
+    let legal = match (header.spec.is_mpeg_1, header.spec.channels) {
+        // 192 kbit/s instead of 224 and more, and 64 instead of 32, 48, 56 and 80.
+        (true, 1) if code >= 11 => 10,
+        (true, 2) if matches!(code, 1..=3 | 5) => 4,
+        (false, 2) if matches!(code, 4 | 6 | 7 | 9) => 8,
+        _ => return None,
+    };
+    let mut frame = frame.to_vec();
+    frame[2] = frame[2] & 15 | legal << 4;
+    Some(frame)
 }
 
 /// A frame without sound that describes the stream.
@@ -157,6 +185,7 @@ mod tests {
             [0xfe, 0xfb, 0x90, 0],
         ] {
             assert_eq!(Header::parse(&bytes), None, "{bytes:x?}");
+            assert_eq!(Header::is_free(&bytes), bytes == [0xff, 0xfb, 0x00, 0], "{bytes:x?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Packets are decoded whether or not their page has a position. Positions only tell how many
 //! samples of the first and of the last page are not part of the sound.
 
-use anyhow::Result;
+use anyhow::{Error, Result, anyhow};
 
 use super::block::Block;
 use super::codec::Codec;
@@ -26,7 +26,7 @@ pub(crate) fn open(mut source: Source) -> Result<Box<dyn Reader>> {
             Ok(_) => {
                 source.seek(start)?;
                 let links = Link { serial: page.serial, ..Link::default() };
-                return Ok(Box::new(OggReader { source, link: links, done: 0.0 }));
+                return Ok(Box::new(OggReader { source, link: links, done: 0.0, fault: None }));
             }
             Err(name) => other = other.or(name),
         }
@@ -72,9 +72,9 @@ struct Link {
 }
 
 impl Link {
-    /// Decodes the packets that end in a page.
-    fn decode(&mut self, page: &Page, block: &mut Block) -> Result<()> {
-        let mut fault = None;
+    /// Decodes the packets that end in a page; returns the first fault.
+    fn decode(&mut self, page: &Page, block: &mut Block) -> Option<Error> {
+        let mut fault = self.packets.misses(page).then(|| anyhow!("a page is missing"));
         let decoder = &mut self.decoder;
         self.packets.read(page, |packet| {
             let result = match decoder {
@@ -90,10 +90,7 @@ impl Link {
                 fault.get_or_insert(error);
             }
         });
-        match fault {
-            Some(fault) if block.samples.is_empty() => Err(fault),
-            _ => Ok(()),
-        }
+        fault
     }
 
     /// Drops the frames of a page that its position excludes.
@@ -152,11 +149,16 @@ struct OggReader {
     link: Link,
     /// Seconds that the links before announce.
     done: f64,
+    /// Fault of the last page, which has sound as well.
+    fault: Option<Error>,
 }
 
 impl Reader for OggReader {
     fn next(&mut self, block: &mut Block) -> Result<bool> {
         block.samples.clear();
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         while let Some(page) = Page::read(&mut self.source)? {
             if page.is_first
                 && let Ok(decoder) = kind(page.first_packet())
@@ -176,11 +178,13 @@ impl Reader for OggReader {
                 continue;
             }
             let is_end = page.is_last || self.source.left() == 0;
-            let decoded = self.link.decode(&page, block);
+            self.fault = self.link.decode(&page, block);
             self.link.trim(&page, is_end, block);
-            decoded?;
             if !block.samples.is_empty() {
                 return Ok(true);
+            }
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
             }
         }
         Ok(false)

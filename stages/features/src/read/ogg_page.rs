@@ -114,6 +114,11 @@ pub(crate) struct Packets {
 const LARGEST: usize = 16 << 20;
 
 impl Packets {
+    /// Checks whether pages before this one are missing.
+    pub(crate) fn misses(&self, page: &Page) -> bool {
+        self.next_sequence.is_some_and(|next| next < page.sequence)
+    }
+
     /// Calls `each` with every packet that ends in the page.
     pub(crate) fn read(&mut self, page: &Page, mut each: impl FnMut(&[u8])) {
         if self.next_sequence.is_some_and(|next| next != page.sequence) || !page.is_continued {

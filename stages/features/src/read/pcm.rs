@@ -53,7 +53,8 @@ impl Reader for PcmReader {
     }
 }
 
-fn convert(bytes: &[u8], sample: Sample, big_endian: bool, block: &mut Block) {
+/// Appends the values of whole frames.
+pub(crate) fn convert(bytes: &[u8], sample: Sample, big_endian: bool, block: &mut Block) {
     let out = &mut block.samples;
     match sample {
         Sample::U8 => out.extend(bytes.iter().map(|byte| f32::from((byte ^ 0x80) as i8) / 128.0)),

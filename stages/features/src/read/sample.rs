@@ -43,16 +43,21 @@ impl Sample {
     }
 }
 
-/// Returns where the 24 bits are in containers of 32: writers disagree.
+/// Returns where the 24 bits are in containers of 32, as writers disagree; `None` if silence does
+/// not show it.
 ///
 /// The format says the high bits, with a low byte of zero. Some use the low bits, with a high byte
 /// of zero or of the sign.
-pub(crate) fn place_of_24_bits(bytes: &[u8], big_endian: bool) -> Sample {
+pub(crate) fn place_of_24_bits(bytes: &[u8], big_endian: bool) -> Option<Sample> {
     let (low, high) = if big_endian { (3, 0) } else { (0, 3) };
     let samples = bytes.as_chunks::<4>().0;
     let is_high = samples.iter().all(|sample| sample[low] == 0);
     let is_low = samples.iter().all(|sample| matches!(sample[high], 0 | 0xff));
-    if is_low && !is_high { Sample::S24In32 } else { Sample::S32 }
+    match (is_low, is_high) {
+        (true, true) => None,
+        (true, false) => Some(Sample::S24In32),
+        (false, _) => Some(Sample::S32),
+    }
 }
 
 #[cfg(test)]
@@ -62,11 +67,11 @@ mod tests {
     #[test]
     fn places_of_24_bits() {
         for (bytes, big_endian, expected) in [
-            ([0, 0xea, 0x1c, 0, 0, 0xbd, 0, 0x12], false, Sample::S32),
-            ([0xa0, 0xff, 0xff, 0, 0x0c, 0x5a, 0, 0], false, Sample::S24In32),
-            ([0xff, 0xff, 0xff, 0xa0, 0, 0, 0x5a, 0x0c], true, Sample::S24In32),
-            ([0; 8], false, Sample::S32),
-            ([1, 2, 3, 4, 5, 6, 7, 8], false, Sample::S32),
+            ([0, 0xea, 0x1c, 0, 0, 0xbd, 0, 0x12], false, Some(Sample::S32)),
+            ([0xa0, 0xff, 0xff, 0, 0x0c, 0x5a, 0, 0], false, Some(Sample::S24In32)),
+            ([0xff, 0xff, 0xff, 0xa0, 0, 0, 0x5a, 0x0c], true, Some(Sample::S24In32)),
+            ([0; 8], false, None),
+            ([1, 2, 3, 4, 5, 6, 7, 8], false, Some(Sample::S32)),
         ] {
             assert_eq!(place_of_24_bits(&bytes, big_endian), expected, "{bytes:?}");
         }

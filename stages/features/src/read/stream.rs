@@ -35,6 +35,8 @@ pub(crate) enum Coding {
         bytes: usize,
         frames: u64,
     },
+    /// Packets of IMA 4:1.
+    Ima4,
     /// Packets of Apple Lossless with their sizes.
     Alac {
         cookie: Box<[u8]>,

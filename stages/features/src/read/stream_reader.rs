@@ -6,16 +6,17 @@ use symphonia::core::codecs::audio::AudioCodecParameters;
 
 use super::block::Block;
 use super::codec::Codec;
+use super::ima4;
 use super::mpeg::MpegReader;
 use super::pcm::PcmReader;
 use super::program;
 use super::reader::Reader;
-use super::sample::place_of_24_bits;
+use super::sample::{Sample, place_of_24_bits};
 use super::source::Source;
 use super::stream::{Coding, Stream};
 
-/// Bytes examined to find the place of 24 bits in 32.
-const EXAMINED: usize = 64 * 1024;
+/// Bytes examined at a time to find the place of 24 bits in 32.
+const EXAMINED: u64 = 64 * 1024;
 
 /// Largest plausible packet in bytes.
 const LARGEST: u32 = 1 << 22;
@@ -34,9 +35,19 @@ pub(crate) fn open(
             Ok(Box::new(PcmReader::new(source, stream, sample, big_endian)?))
         }
         Coding::S24Somewhere { big_endian } => {
-            source.seek(stream.start)?;
-            let sample = place_of_24_bits(source.peek(EXAMINED)?, big_endian);
+            let sample = find_24_bits(&mut source, &stream, big_endian)?;
             Ok(Box::new(PcmReader::new(source, stream, sample, big_endian)?))
+        }
+        Coding::Ima4 => {
+            let size = u32::try_from(ima4::BYTES * stream.channels).unwrap_or(u32::MAX);
+            ensure!(
+                (1..=LARGEST).contains(&size),
+                "{} channels are implausible: the header is damaged; replace the file",
+                stream.channels
+            );
+            let sizes = Sizes::Constant(size, stream.size.div_ceil(u64::from(size)));
+            let codec = Codec::ima4(stream.channels, stream.rate);
+            Ok(Box::new(PacketReader::new(source, stream, codec, sizes, ima4::FRAMES as u64)?))
         }
         Coding::Blocks { .. } if stream.channels > 2 => {
             program::open(source, container, "ADPCM with more than two channels")
@@ -52,7 +63,7 @@ pub(crate) fn open(
             let size = u32::try_from(bytes).context("a packet is too large")?;
             let count = stream.size.div_ceil(bytes.max(1) as u64);
             let sizes = Sizes::Constant(size, count);
-            Ok(Box::new(PacketReader::new(source, stream, &params, sizes, frames)?))
+            Ok(Box::new(PacketReader::new(source, stream, Codec::new(&params)?, sizes, frames)?))
         }
         Coding::Alac { cookie, sizes, frames } => {
             let mut params = AudioCodecParameters::new();
@@ -60,7 +71,7 @@ pub(crate) fn open(
                 .for_codec(symphonia::core::codecs::audio::well_known::CODEC_ID_ALAC)
                 .with_extra_data(cookie);
             let sizes = Sizes::Each(sizes.into_iter());
-            Ok(Box::new(PacketReader::new(source, stream, &params, sizes, frames)?))
+            Ok(Box::new(PacketReader::new(source, stream, Codec::new(&params)?, sizes, frames)?))
         }
         Coding::Mpeg => {
             let end = stream.start.saturating_add(stream.size);
@@ -70,7 +81,26 @@ pub(crate) fn open(
     }
 }
 
+/// Finds the place of 24 bits in 32: the first sound shows it, silence does not.
+fn find_24_bits(source: &mut Source, stream: &Stream, big_endian: bool) -> Result<Sample> {
+    source.seek(stream.start)?;
+    let mut left = stream.size;
+    while left > 0 {
+        let bytes = source.take(left.min(EXAMINED) as usize)?;
+        if bytes.is_empty() {
+            break;
+        }
+        if let Some(sample) = place_of_24_bits(bytes, big_endian) {
+            return Ok(sample);
+        }
+        left -= bytes.len() as u64;
+    }
+    Ok(Sample::S32)
+}
+
+/// Sizes of packets.
 enum Sizes {
+    /// One size, and the number of packets.
     Constant(u32, u64),
     Each(std::vec::IntoIter<u32>),
 }
@@ -83,6 +113,13 @@ impl Sizes {
                 Some(*size)
             }
             Sizes::Each(sizes) => sizes.next(),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Sizes::Constant(_, count) => *count,
+            Sizes::Each(sizes) => sizes.len() as u64,
         }
     }
 }
@@ -103,13 +140,14 @@ impl PacketReader {
     fn new(
         mut source: Source,
         stream: Stream,
-        params: &AudioCodecParameters,
+        codec: Codec,
         sizes: Sizes,
         frames_per_packet: u64,
     ) -> Result<PacketReader> {
         source.seek(stream.start)?;
-        let left = stream.frames.unwrap_or(u64::MAX);
-        let codec = Codec::new(params)?;
+        // The last packet may have padding, but a count that leaves out whole packets is wrong.
+        let before_last = sizes.count().saturating_sub(1).saturating_mul(frames_per_packet);
+        let left = stream.frames.filter(|frames| *frames > before_last).unwrap_or(u64::MAX);
         Ok(PacketReader { source, stream, codec, sizes, frames_per_packet, left, packet: vec![] })
     }
 }
@@ -117,14 +155,32 @@ impl PacketReader {
 impl Reader for PacketReader {
     fn next(&mut self, block: &mut Block) -> Result<bool> {
         block.samples.clear();
-        let Some(size) = self.sizes.next().filter(|_| self.left > 0) else { return Ok(false) };
+        while self.left > 0
+            && block.samples.is_empty()
+            && let Some(size) = self.sizes.next()
+        {
+            self.read(size, block)?;
+        }
+        Ok(!block.samples.is_empty())
+    }
+
+    fn announced(&self) -> Option<f64> {
+        // The last packet may be shorter than the others, which some writers do not count.
+        self.stream.announced().filter(|_| self.left >= self.frames_per_packet)
+    }
+}
+
+impl PacketReader {
+    /// Decodes the next packet.
+    fn read(&mut self, size: u32, block: &mut Block) -> Result<()> {
         ensure!(
             (1..=LARGEST).contains(&size),
             "the size of a packet is implausible: replace the file"
         );
         let bytes = self.source.take(size as usize)?;
         if bytes.is_empty() {
-            return Ok(false);
+            self.left = 0;
+            return Ok(());
         }
         self.packet.clear();
         self.packet.extend_from_slice(bytes);
@@ -136,10 +192,6 @@ impl Reader for PacketReader {
         let wanted = self.left.min(if is_whole { u64::MAX } else { present });
         block.truncate(wanted.min(1 << 32) as usize);
         self.left -= block.frames() as u64;
-        Ok(true)
-    }
-
-    fn announced(&self) -> Option<f64> {
-        self.stream.announced()
+        Ok(())
     }
 }

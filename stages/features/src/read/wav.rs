@@ -164,7 +164,7 @@ fn stream(
     }
     let (channels, align) = (usize::from(channels), usize::from(align));
     let bits = two(14).unwrap_or(0);
-    let coding = coding(tag, channels, align, usize::from(bits), big_endian, two(18));
+    let coding = coding(tag, channels, align, usize::from(bits), big_endian);
     let frames = match &coding {
         Coding::Pcm { sample, .. } => frames_of(claimed, sample.bytes() * channels),
         Coding::S24Somewhere { .. } => frames_of(claimed, 4 * channels),
@@ -181,33 +181,32 @@ fn frames_of(bytes: Option<u64>, frame: usize) -> Option<u64> {
 const EXTENSIBLE: u16 = 0xfffe;
 
 /// Returns the coding of a format tag of RFC 2361.
-fn coding(
-    tag: u16,
-    channels: usize,
-    align: usize,
-    bits: usize,
-    big_endian: bool,
-    block_frames: Option<u16>,
-) -> Coding {
+fn coding(tag: u16, channels: usize, align: usize, bits: usize, big_endian: bool) -> Coding {
     let needed = bits.div_ceil(8);
     // The size of a container comes from the size of a frame, if that can be.
     let bytes = match align.checked_div(channels) {
         Some(bytes) if bytes >= needed && bytes <= 8 && align.is_multiple_of(channels) => bytes,
         _ => needed,
     };
-    let blocks = |codec| {
-        let frames = u64::from(block_frames.unwrap_or(0));
-        (frames > 0 && align > 0).then_some(Coding::Blocks { codec, bytes: align, frames })
+    // The size of a block tells its frames: `head` bytes and so many frames for each channel, and
+    // then two frames to a byte. The header's own number may be elsewhere, or wrong.
+    let blocks = |codec, head: usize, frames: usize| {
+        let codes = align.checked_sub(head * channels).filter(|_| channels > 0)?;
+        let frames = (frames + 2 * codes / channels) as u64;
+        (codes > 0).then_some(Coding::Blocks { codec, bytes: align, frames })
     };
     let known = match tag {
         1 if bytes == 4 && needed == 3 => Some(Coding::S24Somewhere { big_endian }),
         1 if bytes == 1 => Some(Coding::Pcm { sample: Sample::U8, big_endian }),
         1 => Sample::signed(bytes).map(|sample| Coding::Pcm { sample, big_endian }),
-        2 => blocks(CODEC_ID_ADPCM_MS),
+        2 if bits == 4 => blocks(CODEC_ID_ADPCM_MS, 7, 2),
         3 => Sample::float(bytes).map(|sample| Coding::Pcm { sample, big_endian }),
         6 => Some(Coding::Pcm { sample: Sample::ALaw, big_endian }),
         7 => Some(Coding::Pcm { sample: Sample::MuLaw, big_endian }),
-        0x11 => blocks(CODEC_ID_ADPCM_IMA_WAV),
+        // Words of eight frames alternate between the channels.
+        0x11 if bits == 4 && align.is_multiple_of(4 * channels.max(1)) => {
+            blocks(CODEC_ID_ADPCM_IMA_WAV, 4, 1)
+        }
         0x50 | 0x55 => Some(Coding::Mpeg),
         _ => None,
     };
