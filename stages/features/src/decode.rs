@@ -26,6 +26,10 @@ const ROUNDING: f64 = 1e-8;
 /// Difference between the decoded and the announced length that is worth a warning.
 const DIFFERENT: f64 = 0.02;
 
+/// Ratio of the power of the mean to that of the channels below which they cancel each other:
+/// −30 dB. Independent channels have −3 dB for two, and −9 dB for eight.
+const CANCELLED: f64 = 1e-3;
+
 /// The part of a file to decode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Length {
@@ -65,13 +69,15 @@ pub fn decode_chunks(
     let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
     ensure!(!file.metadata()?.is_dir(), "this is a folder: name the files in it");
     let mut reader = read::open(file)?;
-    let mut sink = Sink { length, seconds: 0.0, mono: Vec::new(), each };
+    let mut sink =
+        Sink { length, seconds: 0.0, mono: Vec::new(), channel_power: 0.0, mean_power: 0.0, each };
     let (first_fault, damaged) = drain(reader.as_mut(), &mut sink);
     match (sink.seconds > 0.0, first_fault) {
         (true, _) => Ok(Outcome {
             seconds: sink.seconds,
             announced: reader.announced().filter(|_| sink.has_room()),
             damaged,
+            cancellation: sink.cancellation(),
         }),
         (false, Some(error)) => Err(error),
         (false, None) => bail!("the file has a header but no audio: replace or remove it"),
@@ -110,6 +116,9 @@ pub struct Outcome {
     pub announced: Option<f64>,
     /// Number of damaged parts that were skipped.
     pub damaged: u64,
+    /// Decibels by which the mean of the channels is quieter than they are, if they cancel each
+    /// other. What is left then is not the sound but the errors of a codec.
+    pub cancellation: Option<f64>,
 }
 
 impl Outcome {
@@ -126,10 +135,15 @@ impl Outcome {
             1 => "one damaged part was skipped".to_owned(),
             count => format!("{count} damaged parts were skipped"),
         });
-        match (length, damage) {
-            (Some(length), Some(damage)) => Some(format!("{length}; {damage}")),
-            (length, damage) => length.or(damage),
-        }
+        let cancellation = self.cancellation.map(|decibels| {
+            if decibels.is_finite() {
+                format!("its channels cancel each other: their mean is {decibels:.0} dB quieter")
+            } else {
+                "its channels cancel each other: their mean is silent".to_owned()
+            }
+        });
+        let doubts: Vec<String> = [length, damage, cancellation].into_iter().flatten().collect();
+        (!doubts.is_empty()).then(|| doubts.join("; "))
     }
 }
 
@@ -139,6 +153,10 @@ struct Sink<E> {
     /// Duration received so far.
     seconds: f64,
     mono: Vec<f32>,
+    /// Sum of the squares of the samples, averaged over the channels.
+    channel_power: f64,
+    /// Sum of the squares of the means.
+    mean_power: f64,
     each: E,
 }
 
@@ -149,6 +167,11 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
             // Take at least one sample, however short the limit is.
             Length::Seconds(limit) => self.seconds == 0.0 || limit - self.seconds > ROUNDING,
         }
+    }
+
+    fn cancellation(&self) -> Option<f64> {
+        let is_cancelled = self.mean_power < CANCELLED * self.channel_power;
+        is_cancelled.then(|| 10.0 * (self.channel_power / self.mean_power).log10())
     }
 
     /// Passes the mean of the channels to `each`.
@@ -167,6 +190,10 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
                     .map(|frame| frame.iter().sum::<f32>() / *channels as f32),
             ),
         }
+        if *channels > 1 && is_clean {
+            self.channel_power += power(samples) / *channels as f64;
+            self.mean_power += power(&self.mono);
+        }
         let rate = *rate;
         if let Length::Seconds(limit) = self.length {
             let max_len =
@@ -176,6 +203,22 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
         self.seconds += self.mono.len() as f64 / f64::from(rate);
         (self.each)(&self.mono, rate);
     }
+}
+
+/// Returns the sum of squares. Sums of a few samples in lanes are exact enough and vectorized.
+fn power(samples: &[f32]) -> f64 {
+    let square = |chunk: &[f32]| chunk.iter().map(|sample| f64::from(sample * sample)).sum::<f64>();
+    let (chunks, rest) = samples.as_chunks::<16>();
+    let mut lanes = [0.0_f32; 16];
+    let mut sum = square(rest);
+    for part in chunks.chunks(256) {
+        for chunk in part {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, sample)| *lane += sample * sample);
+        }
+        sum += lanes.iter().copied().map(f64::from).sum::<f64>();
+        lanes.fill(0.0);
+    }
+    sum
 }
 
 /// Returns the mean of the channels that are finite, clamped; without one, silence.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use kit::npy::Array;
 
 use crate::collect::Collector;
-use crate::decode::{Length, decode_chunks};
+use crate::decode::{Length, Outcome, decode_chunks};
 use crate::level;
 use crate::mel::MelBank;
 use crate::params::{Kind, LONGEST_SECONDS, SpectrogramParams};
@@ -24,7 +24,7 @@ pub struct Extractor {
     spectrogram: Spectrogram,
     bank: Option<MelBank>,
     sound: Collector,
-    doubt: Option<String>,
+    outcome: Option<Outcome>,
 }
 
 impl Extractor {
@@ -37,7 +37,7 @@ impl Extractor {
         let spectrogram = Spectrogram::new(params.n_fft, params.hop_length, params.padding)?;
         let bank = (params.kind == Kind::LogMel).then(|| MelBank::of(params));
         let sound = Collector::new(Some(params.sample_rate));
-        Ok(Extractor { params: params.clone(), spectrogram, bank, sound, doubt: None })
+        Ok(Extractor { params: params.clone(), spectrogram, bank, sound, outcome: None })
     }
 
     /// Computes the spectrogram of a file; see [`Extractor::samples`].
@@ -49,11 +49,11 @@ impl Extractor {
         let seconds = self.params.seconds;
         let wanted = if seconds > 0.0 { seconds } else { LONGEST_SECONDS };
         self.sound.clear();
-        self.doubt = None;
+        self.outcome = None;
         let outcome = decode_chunks(path, Length::Seconds(wanted + LOOK_AHEAD), |chunk, rate| {
             self.sound.push(chunk, rate);
         })?;
-        self.doubt = outcome.doubt();
+        self.outcome = Some(outcome);
         // Taken and put back below, so that the next file reuses the buffer.
         let mut samples = std::mem::take(self.sound.finish());
         let longest = LONGEST_SECONDS * f64::from(self.params.sample_rate);
@@ -66,11 +66,9 @@ impl Extractor {
         array
     }
 
-    /// Returns why the last file may have more sound than was decoded; see [`Outcome::doubt`].
-    ///
-    /// [`Outcome::doubt`]: crate::decode::Outcome::doubt
-    pub fn doubt(&self) -> Option<&str> {
-        self.doubt.as_deref()
+    /// Returns the outcome of decoding the last file; `None` if it could not be decoded.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
     }
 
     /// Computes the spectrogram of mono samples at the rate of the params.

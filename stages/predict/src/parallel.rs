@@ -113,7 +113,7 @@ impl ParallelPredictor<'_> {
 
     fn beginning(&self, input: &Input, extractor: &mut Extractor) -> Result<Found> {
         let spectrogram = extractor.file(input.file())?;
-        let doubt = extractor.doubt().map(str::to_owned);
+        let doubt = extractor.outcome().and_then(|outcome| outcome.doubt());
         let probabilities = self.predictor.probabilities(&[spectrogram])?.pop();
         let probabilities = probabilities.context("BUG: no result for a clip")?;
         Ok(Found { probabilities, timeline: Vec::new(), doubt })

@@ -1,7 +1,7 @@
-//! Faults of a data set that each clip alone does not show: silent clips, the same clip in two
-//! classes, classes without clips, and mel bands that are always silent.
+//! Faults of a data set: clips in doubt, silent clips, the same clip in two classes, classes without
+//! clips, and mel bands that are always silent.
 //!
-//! Reads all arrays, whether this run computed them or an earlier one.
+//! Reads all arrays and images, whether this run computed them or an earlier one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,13 +14,19 @@ use kit::files::ClassFile;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::preview::Doubt;
+
 /// Number of names in a warning.
 const SHOWN: usize = 5;
+/// Number of doubts that are printed.
+const DOUBTS_SHOWN: usize = 10;
 
 /// Findings in the clips of a data set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Clips of one level.
+    /// Clips that may not be whole, or are silent without reason, with the doubt.
+    doubtful: Vec<[String; 2]>,
+    /// Clips of one level, and those whose channels cancel each other.
     silent: Vec<String>,
     /// Clips that are equal to a clip of another class, in groups.
     in_two_classes: Vec<Vec<String>>,
@@ -33,6 +39,7 @@ pub(crate) struct Findings {
 /// The numbers of findings, for the metrics.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
+    doubtful: usize,
     silent: usize,
     in_two_classes: usize,
     empty_classes: usize,
@@ -44,21 +51,23 @@ struct Content {
     label: String,
     name: String,
     is_silent: bool,
+    doubt: Option<String>,
     digest: u64,
 }
 
 impl Findings {
-    /// Examines the arrays below `root` and the classes of the files that could not be decoded.
+    /// Examines the arrays and images below two folders, and the classes of the files that could
+    /// not be decoded.
     ///
     /// An array that cannot be read is passed over; training reports it.
     pub(crate) fn of(
-        root: &Path,
+        roots: [&Path; 2],
         arrays: &[ClassFile],
         faults: &[ClassFile],
         params: &SpectrogramParams,
     ) -> Findings {
         let contents: Vec<Content> =
-            arrays.par_iter().filter_map(|file| Content::read(root, file).ok()).collect();
+            arrays.par_iter().filter_map(|file| Content::read(roots, file).ok()).collect();
         let classes: BTreeSet<&str> = arrays.iter().map(|file| file.label.as_str()).collect();
         let mut empty: Vec<String> = faults
             .iter()
@@ -71,7 +80,9 @@ impl Findings {
             Kind::LogPower => 0,
         };
         let silent = contents.iter().filter(|clip| clip.is_silent).map(|clip| clip.name.clone());
+        let doubt = |clip: &Content| Some([clip.name.clone(), clip.doubt.clone()?]);
         Findings {
+            doubtful: contents.iter().filter_map(doubt).collect(),
             silent: silent.collect(),
             in_two_classes: in_two_classes(&contents),
             empty_classes: empty,
@@ -81,6 +92,7 @@ impl Findings {
 
     pub(crate) fn counts(&self) -> Counts {
         Counts {
+            doubtful: self.doubtful.len(),
             silent: self.silent.len(),
             in_two_classes: self.in_two_classes.iter().map(Vec::len).sum(),
             empty_classes: self.empty_classes.len(),
@@ -90,6 +102,12 @@ impl Findings {
 
     /// Prints a warning for each kind of finding.
     pub(crate) fn warn(&self) {
+        for [name, doubt] in self.doubtful.iter().take(DOUBTS_SHOWN) {
+            kit::warn!("`{name}`: {doubt}");
+        }
+        if let Some(more @ 1..) = self.doubtful.len().checked_sub(DOUBTS_SHOWN) {
+            kit::warn!("{more} more clips are in doubt, as the text chunks of their images say");
+        }
         if !self.empty_classes.is_empty() {
             kit::warn!(
                 "no clip of these classes can be decoded, so the model will not know them: {}",
@@ -98,8 +116,7 @@ impl Findings {
         }
         if !self.silent.is_empty() {
             kit::warn!(
-                "{} clips are silent; the channels of a stereo file may cancel each other: {}",
-                self.silent.len(),
+                "silent clips, maybe because the channels of a stereo file cancel each other: {}",
                 listed(&self.silent)
             );
         }
@@ -119,16 +136,20 @@ impl Findings {
 }
 
 impl Content {
-    fn read(root: &Path, file: &ClassFile) -> Result<Content> {
+    fn read([root, images]: [&Path; 2], file: &ClassFile) -> Result<Content> {
         let array = kit::npy::read(&file.path)?;
         let mut hash = DefaultHasher::new();
         array.shape.hash(&mut hash);
         array.data.iter().for_each(|value| value.to_bits().hash(&mut hash));
         let inside = file.path.strip_prefix(root).unwrap_or(&file.path);
+        let image = images.join(inside).with_extension("png");
+        let Doubt { text: doubt, is_cancelled } = Doubt::read(&image).unwrap_or_default();
+        let is_still = array.data.windows(2).all(|pair| pair[0] == pair[1]);
         Ok(Content {
             label: file.label.clone(),
             name: inside.with_extension("").display().to_string(),
-            is_silent: array.data.windows(2).all(|pair| pair[0] == pair[1]),
+            is_silent: is_cancelled || is_still,
+            doubt,
             digest: hash.finish(),
         })
     }
@@ -182,14 +203,15 @@ mod tests {
             hop_length: 128,
             ..SpectrogramParams::default()
         };
-        let found = Findings::of(dir.path(), &arrays, &faults, &params);
+        let found = Findings::of([dir.path(); 2], &arrays, &faults, &params);
         assert_eq!(found.silent, ["jazz/silent", "rock/silent"]);
         assert_eq!(found.in_two_classes, [["jazz/x", "rock/a", "rock/b"]]);
         assert_eq!(found.empty_classes, ["opera"]);
         assert!(found.empty_bands > 0);
         let power = SpectrogramParams::default();
-        let found = Findings::of(dir.path(), &arrays[..1], &[], &power).counts();
-        let expected = Counts { silent: 1, in_two_classes: 0, empty_classes: 0, empty_bands: 0 };
+        let found = Findings::of([dir.path(); 2], &arrays[..1], &[], &power).counts();
+        let expected =
+            Counts { doubtful: 0, silent: 1, in_two_classes: 0, empty_classes: 0, empty_bands: 0 };
         assert_eq!(found, expected);
     }
 

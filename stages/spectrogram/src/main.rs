@@ -137,11 +137,8 @@ fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -
             return write_atomic(&clip.fault, format!("{path}\n{reason}\n"));
         }
     };
-    if let Some(doubt) = extractor.doubt() {
-        kit::warn!("`{}`: {doubt}", clip.path.display());
-    }
     kit::npy::write(&clip.array, &array.shape, &array.data)?;
-    let png = preview::png(&array, params);
+    let png = preview::png(&array, params, extractor.outcome());
     write_atomic(
         &clip.preview,
         png.with_context(|| format!("cannot draw `{}`", clip.preview.display()))?,
@@ -163,7 +160,7 @@ fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Resul
             args.skipped.display()
         );
     }
-    let findings = Findings::of(&args.spectrograms, &arrays, &faults, params);
+    let findings = Findings::of([&args.spectrograms, &args.previews], &arrays, &faults, params);
     findings.warn();
     let metrics = Metrics { files: made, skipped: skipped.len(), findings: findings.counts() };
     write_json(&args.metrics, &metrics)?;

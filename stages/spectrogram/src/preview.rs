@@ -1,9 +1,14 @@
 //! Draws a spectrogram as an image: time to the right, log frequency upwards, level as colour.
 //!
-//! All images have the same size, for galleries. The length of the clip and the heights of round
-//! frequencies are text chunks of the file. Does not read or write files.
+//! All images have the same size, for galleries. Text chunks of the file hold the length of the
+//! clip, the heights of round frequencies, and doubts about the sound.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use features::decode::Outcome;
 use features::mel;
 use features::params::{Kind, Normalise, Scale};
 use features::resize::resize;
@@ -23,8 +28,43 @@ const MARKED_HZ: [f64; 3] = [100.0, 1000.0, 10_000.0];
 /// Dynamic range in dB of power; values further below the loudest are black.
 const RANGE_DB: f32 = 75.0;
 
+/// Keyword of a doubt about the sound.
+const DOUBT: &str = "Doubt";
+
+/// Keyword that is there if the channels cancel each other.
+const CANCELLED: &str = "Cancelled";
+
+/// A doubt about the sound of a clip.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// `None` if there is none.
+    pub(crate) text: Option<String>,
+    /// The channels cancel each other.
+    pub(crate) is_cancelled: bool,
+}
+
+impl Doubt {
+    /// Reads the doubt from an image.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn read(path: &Path) -> Result<Doubt> {
+        let reader = png::Decoder::new(BufReader::new(File::open(path)?)).read_info()?;
+        let texts = &reader.info().uncompressed_latin1_text;
+        let find = |keyword: &str| texts.iter().find(|text| text.keyword == keyword);
+        Ok(Doubt {
+            text: find(DOUBT).map(|found| found.text.clone()),
+            is_cancelled: find(CANCELLED).is_some(),
+        })
+    }
+}
+
 /// Encodes an array of shape (frequency, time) that was computed with `params` as a PNG.
-pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> {
+pub(crate) fn png(
+    array: &Array,
+    params: &SpectrogramParams,
+    outcome: Option<Outcome>,
+) -> Result<Vec<u8>> {
     let [rows, columns] = array.shape[..] else {
         anyhow::bail!("shape {:?} is not two-dimensional", array.shape);
     };
@@ -41,6 +81,12 @@ pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> 
     let frequencies = marks(params).map(|[hertz, height]| format!("{hertz}:{height:.4}"));
     let frequencies = frequencies.collect::<Vec<_>>().join(" ");
     encoder.add_text_chunk("Frequencies".to_owned(), frequencies)?;
+    if let Some(doubt) = outcome.and_then(|outcome| outcome.doubt()) {
+        encoder.add_text_chunk(DOUBT.to_owned(), doubt)?;
+    }
+    if let Some(decibels) = outcome.and_then(|outcome| outcome.cancellation) {
+        encoder.add_text_chunk(CANCELLED.to_owned(), format!("{decibels:.1} dB"))?;
+    }
     let mut writer = encoder.write_header()?;
     writer
         .write_image_data(&pixels(&array.data, [rows, columns], params))
@@ -217,13 +263,37 @@ mod tests {
     fn png_round_trip() {
         let params = SpectrogramParams::default();
         let array = Array { shape: vec![2, 3], data: vec![0.0, -1.0, -2.0, -3.0, -4.0, -5.0] };
-        let bytes = png(&array, &params).unwrap();
+        let bytes = png(&array, &params, None).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
         let mut buffer = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut buffer).unwrap();
         assert_eq!((info.width, info.height), (WIDTH as u32, HEIGHT as u32));
         assert_eq!(buffer, pixels(&array.data, [2, 3], &params));
-        assert!(png(&Array { shape: vec![6], data: vec![0.0; 6] }, &params).is_err());
-        assert!(png(&Array { shape: vec![0, 4], data: vec![] }, &params).is_err());
+        assert!(png(&Array { shape: vec![6], data: vec![0.0; 6] }, &params, None).is_err());
+        assert!(png(&Array { shape: vec![0, 4], data: vec![] }, &params, None).is_err());
+    }
+
+    #[test]
+    fn doubts_in_images() {
+        let params = SpectrogramParams::default();
+        let array = Array { shape: vec![2, 2], data: vec![0.0; 4] };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let sound = Outcome { seconds: 1.0, announced: None, damaged: 0, cancellation: None };
+        for (outcome, text, is_cancelled) in [
+            (None, None, false),
+            (Some(sound), None, false),
+            (Some(Outcome { damaged: 2, ..sound }), Some("2 damaged parts were skipped"), false),
+            (
+                Some(Outcome { cancellation: Some(45.2), ..sound }),
+                Some("its channels cancel each other: their mean is 45 dB quieter"),
+                true,
+            ),
+        ] {
+            std::fs::write(&path, png(&array, &params, outcome).unwrap()).unwrap();
+            let expected = Doubt { text: text.map(str::to_owned), is_cancelled };
+            assert_eq!(Doubt::read(&path).unwrap(), expected);
+        }
+        assert!(Doubt::read(dir.path()).is_err());
     }
 }

@@ -209,8 +209,8 @@ fn shapes_without_resize() {
 /// Returns the counts of six clips without findings.
 fn expected_metrics(skipped: usize) -> String {
     format!(
-        "{{\n  \"files\": 6,\n  \"skipped\": {skipped},\n  \"silent\": 0,\n  \
-         \"in_two_classes\": 0,\n  \"empty_classes\": 0,\n  \"empty_bands\": 0\n}}\n"
+        "{{\n  \"files\": 6,\n  \"skipped\": {skipped},\n  \"doubtful\": 0,\n  \
+         \"silent\": 0,\n  \"in_two_classes\": 0,\n  \"empty_classes\": 0,\n  \"empty_bands\": 0\n}}\n"
     )
 }
 
@@ -245,8 +245,55 @@ fn lengths_that_differ_are_warned_about() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         stderr(&output),
-        "warning: `data/audio/rock/cut.wav`: 1.00 s of sound, but its header announces 2.00 s\n"
+        "warning: `rock/cut`: 1.00 s of sound, but its header announces 2.00 s\n"
     );
+}
+
+/// Returns a WAV file with a tone on one channel and its negative on the other, but for an error of
+/// one step now and then, as codecs make them.
+fn antiphase(errors: bool) -> Vec<u8> {
+    let mono = wav(8000, 440.0, 1.0);
+    let samples = mono[44..].as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes));
+    let stereo = samples.enumerate().flat_map(|(n, sample)| {
+        let error = i16::from(errors && n % 7 == 0);
+        [sample, -sample + error].map(i16::to_le_bytes).concat()
+    });
+    let mut bytes = mono[..44].to_vec();
+    bytes.extend(stereo);
+    for (at, value) in [(4, 32_036_u32), (28, 32_000), (40, 32_000)] {
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    (bytes[22], bytes[32]) = (2, 4);
+    bytes
+}
+
+/// The doubts of all clips are reported, also of those that this run does not compute.
+#[test]
+fn channels_that_cancel() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    for (name, bytes) in [
+        ("rock/tone.wav", wav(8000, 440.0, 1.0)),
+        ("rock/exact.wav", antiphase(false)),
+        ("rock/residue.wav", antiphase(true)),
+    ] {
+        kit::files::write_atomic(root.join("data/audio").join(name), bytes).unwrap();
+    }
+    let expected = "warning: `rock/exact`: its channels cancel each other: their mean is silent\n\
+                    warning: `rock/residue`: its channels cancel each other: their mean is 96 dB \
+                    quieter\n\
+                    warning: silent clips, maybe because the channels of a stereo file cancel each \
+                    other: `rock/exact`, `rock/residue`\n";
+    let check = |output: &Output| {
+        assert!(output.status.success());
+        assert_eq!(stderr(output), expected);
+        let metrics = fs::read_to_string(root.join("metrics/spectrogram.json")).unwrap();
+        assert!(metrics.contains("\"doubtful\": 2,\n  \"silent\": 2,"), "{metrics}");
+    };
+    check(&spectrogram(root, "2", &["spectrogram.kind=log_mel"]));
+    fs::write(root.join("items.jsonl"), "").unwrap();
+    let mut command = command(root, "2", &["spectrogram.kind=log_mel"]);
+    check(&command.env("REPRO_ITEMS", root.join("items.jsonl")).output().unwrap());
 }
 
 #[test]
