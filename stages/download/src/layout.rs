@@ -2,7 +2,8 @@
 //!
 //! Folders and archives share it. Folders that all clips have in common are wrappers, as in
 //! `Data/genres_original/blues/…`. Below them is the class folder, unless all folders there are
-//! named like parts of a split: then the class folder is the next one, as in `train/rock/…`.
+//! named like parts of a split and have folders in them: then the class folder is the next one, as in
+//! `train/rock/…`.
 //! Further folders, as in `rock/cd 1/…`, belong to the class. Does not know about files or
 //! archives.
 
@@ -62,14 +63,18 @@ impl Layout {
             clips.iter().filter_map(|folders| folders.get(above)).map(String::as_str).collect()
         };
         let names = level(above);
-        let parts: Vec<&str> = names.iter().copied().filter(|name| part(name).is_some()).collect();
-        // A single part has been taken for a wrapper.
-        if parts.is_empty() {
+        let parts = || names.iter().copied().filter(|name| is_part(name));
+        let is_above_folders = |name: &str| {
+            clips.iter().any(|folders| folders.len() > above + 1 && folders[above] == name)
+        };
+        // Without folders in them, they are classes, such as the sound of a train. A single part
+        // has been taken for a wrapper.
+        if !parts().any(is_above_folders) {
             let wrapper = above.checked_sub(1).and_then(|at| clips.first()?.get(at));
-            let in_parts = wrapper.is_some_and(|wrapper| part(wrapper).is_some());
+            let in_parts = wrapper.is_some_and(|wrapper| is_part(wrapper));
             return Ok(Layout { above, in_parts });
         }
-        if parts.len() < names.len() {
+        if parts().count() < names.len() {
             bail!(
                 "{} are beside each other: parts of a split or classes? Set \
                  `download.class_depth` to the depth of the class folders, {} if these are \
@@ -78,10 +83,6 @@ impl Layout {
                 above + 1,
                 above + 2
             );
-        }
-        // Parts of one class each, or clips directly in them: then the parts are the classes.
-        if clips.iter().all(|folders| folders.len() == above + 1) {
-            return Ok(Layout { above, in_parts: false });
         }
         Ok(Layout { above: above + 1, in_parts: true })
     }
@@ -105,6 +106,11 @@ impl Layout {
         folders.push("CLASS");
         folders.join("/")
     }
+}
+
+/// Checks whether a folder is named like a part of a split.
+pub(crate) fn is_part(folder: &str) -> bool {
+    part(folder).is_some()
 }
 
 /// Returns the name of the part of a split that a folder is named after.
@@ -180,13 +186,13 @@ mod tests {
                 &["Data/intro.wav", "Data/genres/blues/a.wav", "Data/genres/rock/b.wav"],
                 &["-", "blues", "rock"],
             ),
-            (
-                &["Data/intro.wav", "Data/genres/blues/a.wav", "Data/genres/rock/b.wav"],
-                &["-", "blues", "rock"],
-            ),
             (&["genres/blues/a.wav", "genres/blues/b.wav"], &["blues", "blues"]),
             (&["train/a.wav", "test/a.wav"], &["train", "test"]),
             (&["rock/train/a.wav", "jazz/test/a.wav"], &["rock/train", "jazz/test"]),
+            // Sounds of trains.
+            (&["train/a.wav", "dog/b.wav"], &["train", "dog"]),
+            (&["train/a.wav", "dog/cd1/b.wav"], &["train", "dog/cd1"]),
+            (&["train/rock/a.wav", "test/b.wav"], &["rock/train", "-"]),
             (&["rock/a.wav"], &["rock"]),
             (&["a.wav"], &["-"]),
             (&[], &[]),

@@ -2,10 +2,10 @@
 //!
 //! A URL may be relative to the manifest.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use features::is_audio;
 use kit::csv::Table;
 
@@ -24,11 +24,12 @@ pub(crate) struct Item {
 /// Returns the rows, sorted by class, then path.
 ///
 /// # Errors
-/// If a column is missing, a label or path is not valid, or two rows have the same label and path.
+/// If a column is missing, a label or path is not valid, or two rows have the same label and path,
+/// apart from the extension.
 pub(crate) fn items(table: &Table) -> Result<Vec<Item>> {
     let (url_at, label_at) = (table.column("url")?, table.column("label")?);
     let (digest_at, path_at) = (table.column("blake3").ok(), table.column("path").ok());
-    let mut places = BTreeSet::new();
+    let mut places: BTreeMap<PathBuf, &str> = BTreeMap::new();
     let mut items = Vec::new();
     for (row, line) in table.rows.iter().zip(2..) {
         let cell = |at: Option<usize>| at.map(|at| row[at].trim()).filter(|text| !text.is_empty());
@@ -53,10 +54,15 @@ pub(crate) fn items(table: &Table) -> Result<Vec<Item>> {
                 digest.as_ref().is_none_or(is_digest),
                 "`blake3` must be 64 hexadecimal digits"
             );
-            ensure!(
-                places.insert((label.to_owned(), path.to_owned())),
-                "`{label}/{path}` occurs in an earlier row; add a column `path` with unique paths"
-            );
+            // Spectrograms are named without the extension.
+            let place = Path::new(label).join(path).with_extension("");
+            if let Some(earlier) = places.insert(place, path) {
+                let extension = if earlier == path { "" } else { " but for the extension" };
+                bail!(
+                    "`{label}/{path}` occurs in an earlier row{extension}; add a column `path` \
+                     with unique paths"
+                );
+            }
             Ok(Item { label: label.to_owned(), path: path.to_owned(), url: url.to_owned(), digest })
         };
         items.push(item().with_context(|| format!("line {line}"))?);
@@ -131,6 +137,9 @@ mod tests {
         let rows: &[&[&str]] = &[&["d/x.wav", "a"], &["e/x.wav", "a"]];
         let error = format!("{:#}", items(&table(&header[..2], rows)).unwrap_err());
         assert!(error.starts_with("line 3: `a/x.wav` occurs in an earlier row"), "{error}");
+        let rows: &[&[&str]] = &[&["x.wav", "a"], &["x.mp3", "a"]];
+        let error = format!("{:#}", items(&table(&header[..2], rows)).unwrap_err());
+        assert!(error.contains("`a/x.mp3` occurs in an earlier row but for the ext"), "{error}");
         assert!(items(&table(&["url"], &[])).is_err());
         assert!(items(&table(&header, &[])).is_err());
     }

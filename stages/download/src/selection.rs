@@ -9,7 +9,7 @@ use anyhow::Result;
 use features::is_audio;
 
 use crate::audio::Amount;
-use crate::layout::{Layout, Place, shown};
+use crate::layout::{Layout, Place, is_part, shown};
 
 /// Params that decide which files are clips, and of which class.
 #[derive(Clone, Copy, Debug)]
@@ -107,17 +107,18 @@ pub(crate) fn select(
     Ok(choice.amount.take(clips, |clip| &clip.class))
 }
 
-/// Leaves out clips that differ from an earlier one only in the extension: their spectrograms would
-/// have one name. An archive may also contain a path twice.
+/// Leaves out clips with the path of an earlier one, as in `val` and `validation`, or with another
+/// extension only: their spectrograms would have one name.
 fn drop_namesakes(clips: &mut Vec<Clip>, left_out: &mut LeftOut) {
     let mut taken = BTreeMap::new();
     clips.retain(|clip| match taken.insert(clip.to.with_extension(""), clip.to.clone()) {
         None => true,
         Some(earlier) => {
-            if earlier != clip.to {
-                let path = clip.to.to_string_lossy();
-                left_out.add("the name of another clip but for the extension", path);
-            }
+            let reason = match earlier == clip.to {
+                true => "the path of another clip",
+                false => "the name of another clip but for the extension",
+            };
+            left_out.add(reason, clip.to.to_string_lossy());
             false
         }
     });
@@ -148,10 +149,17 @@ fn warn_of_lost_classes(layout: Layout, clips: &[Clip], other: &[Candidate]) {
     }
 }
 
-/// Says where the class folders are unless they are at the top, and warns of a single class.
+/// Says where the class folders are unless they are at the top, and warns of a single class and of
+/// classes that are named like parts of a split.
 fn report_classes(layout: Layout, clips: &[Clip]) {
     let classes: BTreeSet<&str> = clips.iter().map(|clip| clip.class.as_str()).collect();
     let pattern = layout.pattern();
+    if classes.len() > 1 && classes.iter().all(|class| is_part(class)) {
+        kit::warn!(
+            "the classes are named like parts of a split, but have no folders in them: {}",
+            shown(&classes)
+        );
+    }
     if classes.len() == 1 {
         kit::warn!(
             "all clips are of one class, {}: the class folders are `{pattern}`. Set \
@@ -205,6 +213,7 @@ mod tests {
                 "not audio by extension: `x/rock/cover.jpg`, `notes.txt`",
                 "not in a class folder: `x/stray.wav`",
                 "the name of another clip but for the extension: `jazz/a.wav`",
+                "the path of another clip: `jazz/a.flac`",
             ]
         );
     }

@@ -69,8 +69,13 @@ fn candidates(entries: &[Entry], left_out: &mut LeftOut) -> Vec<Candidate> {
         if entry.kind == Kind::Folder {
             return None;
         }
-        if entry.kind != Kind::File || is_unsafe(&name) {
-            left_out.add("a link or device, or an unsafe path", entry.name.as_str());
+        if entry.kind != Kind::File {
+            let reason = "a link, a device, encrypted, or a name that is not UTF-8";
+            left_out.add(reason, entry.name.as_str());
+            return None;
+        }
+        if is_unsafe(&name) {
+            left_out.add("an unsafe path", entry.name.as_str());
             return None;
         }
         let mut folders: Vec<String> = name
