@@ -172,7 +172,8 @@ fn run(args: &Args) -> Result<()> {
     files::write_json(args.metrics.join("evaluate.json"), &report)?;
     write_tables(args, labels, (&predictions, calibrated.as_ref()), &confusion, &bins)?;
     let kept = model.manifest.epoch.map(|epoch| epoch.kept);
-    draw_figures(args, (&curves, kept), labels, &predictions, (&confusion, &bins), params.gallery)?;
+    let figures = Figures { curves: &curves, kept, confusion: &confusion, bins: &bins, interval };
+    figures.draw(args, labels, &predictions, params.gallery)?;
     let figure = args.metrics.join("confusion.svg");
     kit::say!("{}; see `{}`", report.summary(), figure.display());
     if let Some(warning) = verdict::too_few_clips(report.clips, interval.scores.accuracy) {
@@ -277,32 +278,45 @@ fn write_tables(
     tables::confusion_csv(&at("confusion.csv"), labels, confusion)
 }
 
-fn draw_figures(
-    args: &Args,
-    (curves, kept): (&Table, Option<usize>),
-    labels: &[String],
-    predictions: &[Prediction<'_>],
-    (confusion, bins): (&Confusion, &[Bin]),
-    gallery: usize,
-) -> Result<()> {
-    let curves = figures::curves::draw(curves, kept)
-        .with_context(|| format!("`{}`", args.curves.display()))?;
-    let preview = |clip: &str| {
-        let path = args.previews.join(clip).with_extension("png");
-        let bytes = std::fs::read(path).ok()?;
-        let scale = Scale::of(&bytes);
-        Some(Preview { base64: BASE64_STANDARD.encode(bytes), scale })
-    };
-    let events = Events::open()?;
-    for (name, figure) in [
-        ("curves.svg", curves),
-        ("confusion.svg", figures::confusion::draw(labels, confusion)),
-        ("reliability.svg", figures::reliability::draw(bins)),
-        ("gallery.svg", figures::gallery::draw(labels, predictions, gallery, preview)),
-    ] {
-        let path = args.metrics.join(name);
-        files::write_atomic(&path, figure)?;
-        events.artifact(&path);
+/// Contents of the figures.
+struct Figures<'a> {
+    curves: &'a Table,
+    /// Epoch whose weights were kept.
+    kept: Option<usize>,
+    confusion: &'a Confusion,
+    bins: &'a [Bin],
+    interval: Intervals,
+}
+
+impl Figures<'_> {
+    fn draw(
+        &self,
+        args: &Args,
+        labels: &[String],
+        predictions: &[Prediction<'_>],
+        gallery: usize,
+    ) -> Result<()> {
+        let Figures { curves, kept, confusion, bins, interval } = *self;
+        let curves = figures::curves::draw(curves, kept)
+            .with_context(|| format!("`{}`", args.curves.display()))?;
+        let shares = [interval.scores.accuracy, interval.scores.macro_f1];
+        let preview = |clip: &str| {
+            let path = args.previews.join(clip).with_extension("png");
+            let bytes = std::fs::read(path).ok()?;
+            let scale = Scale::of(&bytes);
+            Some(Preview { base64: BASE64_STANDARD.encode(bytes), scale })
+        };
+        let events = Events::open()?;
+        for (name, figure) in [
+            ("curves.svg", curves),
+            ("confusion.svg", figures::confusion::draw(labels, confusion, shares)),
+            ("reliability.svg", figures::reliability::draw(bins, interval.ece)),
+            ("gallery.svg", figures::gallery::draw(labels, predictions, gallery, preview)),
+        ] {
+            let path = args.metrics.join(name);
+            files::write_atomic(&path, figure)?;
+            events.artifact(&path);
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -54,6 +54,12 @@ pub(crate) fn measured_clips(clips: usize, chose_epoch: bool) -> String {
     }
 }
 
+/// Formats a share as a percentage with its interval, such as `80.0 % (58.4 to 91.9)`.
+pub(crate) fn percent(share: f64, Interval { low, high }: Interval) -> String {
+    let [share, low, high] = [share, low, high].map(|value| value * 100.0);
+    format!("{share:.1} % ({low:.1} to {high:.1})")
+}
+
 /// Formats a score with its interval, such as `0.800 (0.584 to 0.919)`.
 pub(crate) fn with_interval(score: f64, Interval { low, high }: Interval) -> String {
     format!("{score:.3} ({low:.3} to {high:.3})")
@@ -62,9 +68,10 @@ pub(crate) fn with_interval(score: f64, Interval { low, high }: Interval) -> Str
 /// Returns a warning if the clips are too few for the accuracy to say much.
 pub(crate) fn too_few_clips(clips: usize, accuracy: Interval) -> Option<String> {
     (accuracy.width() > WIDE).then(|| {
+        let subject = if clips == 1 { "1 clip says" } else { &format!("{clips} clips say") };
         format!(
-            "{clips} clips say little about the accuracy: it may be anything from {:.2} to {:.2}. \
-             Add clips, or use cross-validation (`train.folds`)",
+            "{subject} little about the accuracy: it may be anything from {:.2} to {:.2}. Add \
+             clips, or use cross-validation (`train.folds`)",
             accuracy.low, accuracy.high
         )
     })
@@ -84,6 +91,7 @@ mod tests {
             "4 clips say little about the accuracy: it may be anything from 0.51 to 1.00. \
              Add clips, or use cross-validation (`train.folds`)"
         );
+        assert!(warning(1.0, 1).unwrap().starts_with("1 clip says little"));
         assert!(warning(16.0, 20).is_some());
         assert!(warning(60.0, 80).is_none());
     }

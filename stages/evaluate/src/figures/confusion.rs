@@ -6,6 +6,8 @@
 use model::metrics::Confusion;
 
 use crate::svg::{GREY, INK, NOTE, OUTLINE, Svg, TEXT, shorten, width_of};
+use crate::verdict;
+use crate::wilson::Interval;
 
 /// Side length of a cell in pixels: the largest, and the smallest, which holds a number.
 const CELL: [f64; 2] = [46.0, 22.0];
@@ -20,8 +22,12 @@ const LIGHT: [f64; 3] = [247.0, 251.0, 255.0];
 /// Colour of a share of 1.
 const DARK: [f64; 3] = [8.0, 48.0, 107.0];
 
-/// Draws the matrix.
-pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
+/// Draws the matrix, with the intervals of the accuracy and of the macro F1.
+pub(crate) fn draw(
+    labels: &[String],
+    confusion: &Confusion,
+    [accuracy, macro_f1]: [Interval; 2],
+) -> String {
     let names: Vec<String> = labels.iter().map(|label| shorten(label)).collect();
     let label_space = names.iter().map(|name| width_of(name, TEXT)).fold(0.0, f64::max) + 14.0;
     let left = label_space + 34.0;
@@ -30,13 +36,14 @@ pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
     let slanted = label_space * 0.75 + 12.0;
     let (legend, height) = (left + side + 28.0, TOP + side + slanted + 34.0);
 
-    let mut svg = Svg::new("Confusion matrix", [legend + 120.0, height]);
     let summary = format!(
-        "{} clips · accuracy {:.1} % · macro F1 {:.3}",
+        "{} clips · accuracy {} · macro F1 {}",
         confusion.total(),
-        confusion.accuracy() * 100.0,
-        confusion.macro_f1()
+        verdict::percent(confusion.accuracy(), accuracy),
+        verdict::with_interval(confusion.macro_f1(), macro_f1)
     );
+    let width = (legend + 120.0).max(left + width_of(&summary, TEXT));
+    let mut svg = Svg::new("Confusion matrix", [width, height]);
     svg.heading(left, "Confusion matrix", &summary);
     for (label, name) in names.iter().enumerate() {
         let y = TOP + label as f64 * cell;
@@ -108,14 +115,16 @@ mod tests {
     #[test]
     fn draws_counts_shares_labels_and_colours() {
         let labels = ["rock & roll".to_owned(), "<blues>".to_owned()];
-        let svg = draw(&labels, &Confusion::of(2, [(0, 0), (0, 0), (0, 1), (0, 1), (1, 1)]));
+        let interval = Interval { low: 0.25, high: 0.875 };
+        let confusion = Confusion::of(2, [(0, 0), (0, 0), (0, 1), (0, 1), (1, 1)]);
+        let svg = draw(&labels, &confusion, [interval; 2]);
         for expected in [
             "rock &amp; roll",
             "&lt;blues&gt;",
             "Predicted class",
             "True class",
             "share of true class",
-            "5 clips",
+            "5 clips · accuracy 60.0 % (25.0 to 87.5) · macro F1 0.583 (0.250 to 0.875)",
         ] {
             assert!(svg.contains(expected), "{expected}");
         }
@@ -129,7 +138,11 @@ mod tests {
 
     #[test]
     fn draws_empty_class_and_long_name() {
-        let svg = draw(&["x".repeat(500), String::new()], &Confusion::new(2));
+        let svg = draw(
+            &["x".repeat(500), String::new()],
+            &Confusion::new(2),
+            [Interval::wilson(0.0, 0.0); 2],
+        );
         assert!(svg.len() < 8000 && !svg.contains("NaN"), "{svg}");
     }
 }

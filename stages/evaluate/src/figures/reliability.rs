@@ -4,7 +4,9 @@
 
 use crate::calibration::{Bin, expected_error};
 use crate::plot::{Plot, range};
-use crate::svg::{BLUE, GREY, ORANGE, OUTLINE, Svg, TEXT};
+use crate::svg::{BLUE, GREY, ORANGE, OUTLINE, Svg, TEXT, width_of};
+use crate::verdict;
+use crate::wilson::Interval;
 
 const SIDE: f64 = 320.0;
 const LEFT: f64 = 76.0;
@@ -12,15 +14,17 @@ const TOP: f64 = 78.0;
 /// Height of the histogram of clips.
 const COUNTS: f64 = 70.0;
 
-/// Draws the bins, and below them the number of clips in each.
-pub(crate) fn draw(bins: &[Bin]) -> String {
+/// Draws the bins, and below them the number of clips in each; `error` is the interval of the
+/// calibration error.
+pub(crate) fn draw(bins: &[Bin], error: Interval) -> String {
     let below = TOP + SIDE + 62.0;
-    let mut svg = Svg::new("Reliability", [LEFT + SIDE + 170.0, below + COUNTS + 56.0]);
     let clips: u64 = bins.iter().map(|bin| bin.clips).sum();
     let summary = format!(
-        "{clips} clips · confidence and accuracy differ by {:.1} % on average",
-        expected_error(bins) * 100.0
+        "{clips} clips · confidence and accuracy differ by {} on average",
+        verdict::percent(expected_error(bins), error)
     );
+    let width = (LEFT + SIDE + 170.0).max(LEFT + width_of(&summary, TEXT));
+    let mut svg = Svg::new("Reliability", [width, below + COUNTS + 56.0]);
     svg.heading(LEFT, "Reliability", &summary);
 
     let shares = Plot { corner: [LEFT, TOP], size: [SIDE; 2], x: [0.0, 1.0], y: [0.0, 1.0] };
@@ -78,8 +82,13 @@ mod tests {
 
     #[test]
     fn bar_height_is_accuracy() {
-        let svg = draw(&bins([(0.9, true), (0.9, false), (0.95, true), (0.3, false)], 2));
-        assert!(svg.contains("4 clips · confidence and accuracy differ by"), "{svg}");
+        let error = Interval { low: 0.125, high: 0.5 };
+        let svg = draw(&bins([(0.9, true), (0.9, false), (0.95, true), (0.3, false)], 2), error);
+        for part in
+            ["4 clips · confidence and accuracy differ by 26.", " % (12.5 to 50.0) on average"]
+        {
+            assert!(svg.contains(part), "{part}: {svg}");
+        }
         // The upper bin: two of three are correct.
         assert!(svg.contains("3 clips: mean confidence 91.7 %, accuracy 66.7 %"), "{svg}");
         assert!(
@@ -90,7 +99,7 @@ mod tests {
 
     #[test]
     fn draws_without_clips() {
-        let svg = draw(&bins([], 10));
+        let svg = draw(&bins([], 10), Interval::wilson(0.0, 0.0));
         assert!(svg.contains("0 clips") && !svg.contains("NaN"), "{svg}");
     }
 }
