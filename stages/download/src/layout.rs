@@ -67,9 +67,11 @@ impl Layout {
         let is_above_folders = |name: &str| {
             clips.iter().any(|folders| folders.len() > above + 1 && folders[above] == name)
         };
-        // Without folders in them, they are classes, such as the sound of a train. A single part
-        // has been taken for a wrapper.
-        if !parts().any(is_above_folders) {
+        let deeper = clips.iter().filter(|folders| folders.len() > above + 1).count();
+        // Beside clips without further folders they are classes, such as the sound of a train. A
+        // single part has been taken for a wrapper.
+        let is_flat = 2 * deeper <= clips.len() && !parts().any(is_above_folders);
+        if is_flat || parts().next().is_none() {
             let wrapper = above.checked_sub(1).and_then(|at| clips.first()?.get(at));
             let in_parts = wrapper.is_some_and(|wrapper| is_part(wrapper));
             return Ok(Layout { above, in_parts });

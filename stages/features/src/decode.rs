@@ -26,9 +26,10 @@ const ROUNDING: f64 = 1e-8;
 /// Difference between the decoded and the announced length that is worth a warning.
 const DIFFERENT: f64 = 0.02;
 
-/// Ratio of the power of the mean to that of the channels below which they cancel each other:
-/// −30 dB. Independent channels have −3 dB for two, and −9 dB for eight.
-const CANCELLED: f64 = 1e-3;
+/// Ratio of the power of the mean to that of the mean of independent channels below which channels
+/// cancel each other: −12 dB. Two have a correlation of −0.94 then. Codecs for music leave as much
+/// of channels that are each other's negative, because they code noise for each alone.
+const CANCELLED: f64 = 1.0 / 16.0;
 
 /// The part of a file to decode.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,8 +70,15 @@ pub fn decode_chunks(
     let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
     ensure!(!file.metadata()?.is_dir(), "this is a folder: name the files in it");
     let mut reader = read::open(file)?;
-    let mut sink =
-        Sink { length, seconds: 0.0, mono: Vec::new(), channel_power: 0.0, mean_power: 0.0, each };
+    let mut sink = Sink {
+        length,
+        seconds: 0.0,
+        mono: Vec::new(),
+        channel_power: 0.0,
+        independent_power: 0.0,
+        mean_power: 0.0,
+        each,
+    };
     let (first_fault, damaged) = drain(reader.as_mut(), &mut sink);
     match (sink.seconds > 0.0, first_fault) {
         (true, _) => Ok(Outcome {
@@ -117,7 +125,7 @@ pub struct Outcome {
     /// Number of damaged parts that were skipped.
     pub damaged: u64,
     /// Decibels by which the mean of the channels is quieter than they are, if they cancel each
-    /// other. What is left then is not the sound but the errors of a codec.
+    /// other. What is left then is mostly the errors of a codec.
     pub cancellation: Option<f64>,
 }
 
@@ -155,6 +163,8 @@ struct Sink<E> {
     mono: Vec<f32>,
     /// Sum of the squares of the samples, averaged over the channels.
     channel_power: f64,
+    /// Sum of the squares of the means, if the channels were independent.
+    independent_power: f64,
     /// Sum of the squares of the means.
     mean_power: f64,
     each: E,
@@ -170,7 +180,7 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
     }
 
     fn cancellation(&self) -> Option<f64> {
-        let is_cancelled = self.mean_power < CANCELLED * self.channel_power;
+        let is_cancelled = self.mean_power < CANCELLED * self.independent_power;
         is_cancelled.then(|| 10.0 * (self.channel_power / self.mean_power).log10())
     }
 
@@ -191,7 +201,9 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
             ),
         }
         if *channels > 1 && is_clean {
-            self.channel_power += power(samples) / *channels as f64;
+            let each = power(samples) / *channels as f64;
+            self.channel_power += each;
+            self.independent_power += each / *channels as f64;
             self.mean_power += power(&self.mono);
         }
         let rate = *rate;

@@ -557,6 +557,48 @@ fn silence_before_24_bits_in_four_bytes() {
     assert!((audio.samples[50_001] + 0.5).abs() < 1e-6, "{}", audio.samples[50_001]);
 }
 
+/// Returns the cancellation of channels that are noise: one for all, and one for each.
+fn cancellation(channels: usize, signs: [f32; 2], own: f32) -> Option<f64> {
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 2.0_f32.powi(24) - 0.5
+    };
+    let mut samples = Vec::new();
+    for _ in 0..8000 {
+        let shared = noise();
+        samples.extend((0..channels).map(|channel| shared * signs[channel % 2] + own * noise()));
+    }
+    let data: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let format = format(3, channels, 4 * channels, 32, false);
+    let chunks = [&b"WAVE"[..], &chunk(b"fmt ", &format, false), &chunk(b"data", &data, false)];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    std::fs::write(&path, chunk(b"RIFF", &chunks.concat(), false)).unwrap();
+    features::decode::decode_chunks(&path, Length::All, |_, _| {}).unwrap().cancellation
+}
+
+#[test]
+fn channels_that_cancel() {
+    for (channels, signs, own) in [
+        (1, [1.0, -1.0], 0.0),
+        (2, [1.0, 1.0], 0.0),
+        (2, [0.0, 0.0], 1.0),
+        (2, [1.0, 0.0], 0.0),
+        (2, [1.0, -1.0], 0.5),
+        (64, [0.0, 0.0], 1.0),
+        // Silence.
+        (2, [0.0, 0.0], 0.0),
+    ] {
+        assert_eq!(cancellation(channels, signs, own), None, "{channels} {signs:?} {own}");
+    }
+    assert_eq!(cancellation(2, [1.0, -1.0], 0.0), Some(f64::INFINITY));
+    for (own, expected) in [(0.1, 23.0), (0.01, 43.0)] {
+        let found = cancellation(2, [1.0, -1.0], own).unwrap();
+        assert!((found - expected).abs() < 0.5, "{own}: {found}");
+    }
+}
+
 #[test]
 fn nan_in_one_channel() {
     let samples =

@@ -84,6 +84,7 @@ fn every_mp3_frame_counts() {
         ("ID3v1", [&sound[..], &id3v1()].concat()),
         ("APE", [&sound[..], b"APETAGEX", &[0; 24]].concat()),
         ("junk before", [&[0; 777][..], &sound].concat()),
+        ("much before", [vec![0; 500_000], sound.clone()].concat()),
         ("junk between", [&mp3(150)[..], &[1; 999], &mp3(50)].concat()),
         ("count of 0", [mp3_tag(0, None), sound.clone()].concat()),
         ("half the count", [mp3_tag(100, None), sound.clone()].concat()),

@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::source::Source;
 
 /// Bytes searched for the first frame of a file that does not begin with one.
-const SEARCHED: usize = 128 * 1024;
+const SEARCHED: usize = 1 << 20;
 
 /// Consecutive frames that tell a stream from other bytes.
 const CONVINCING: usize = 4;

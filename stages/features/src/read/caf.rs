@@ -116,6 +116,28 @@ impl Table {
                 table.sizes.push(std::mem::take(&mut size));
             }
         }
+        // Some writers reserve room for more packets.
+        while table.sizes.pop_if(|size| *size == 0).is_some() {}
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_packets() {
+        let counts = [&3_i64.to_be_bytes()[..], &9000_i64.to_be_bytes(), &[0; 8]].concat();
+        for (bytes, expected) in [
+            (&[5, 0x81, 0x02, 7][..], &[5, 130, 7][..]),
+            (&[5, 6, 7, 0, 0], &[5, 6, 7]),
+            (&[5, 0, 7, 0x81], &[5, 0, 7]),
+            (&[], &[]),
+        ] {
+            let table = Table::parse(&[&counts, bytes].concat());
+            assert_eq!((table.frames, &table.sizes[..]), (Some(9000), expected), "{bytes:?}");
+        }
+        assert_eq!(Table::parse(&counts[..23]).frames, None);
     }
 }

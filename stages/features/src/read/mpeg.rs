@@ -17,7 +17,7 @@ use super::reader::Reader;
 use super::source::Source;
 
 /// Bytes searched for the first frame of a file that does not begin with one.
-pub(crate) const SEARCHED: u64 = 128 * 1024;
+pub(crate) const SEARCHED: u64 = 1 << 20;
 
 /// Consecutive frames that tell a stream from other bytes.
 const CONVINCING: usize = 4;
