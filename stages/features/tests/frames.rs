@@ -122,6 +122,20 @@ fn gaps_of_mp3_encoders() {
     }
 }
 
+/// Bit rates of layer 2 that encoders write for one channel, although the standard has none.
+#[test]
+fn mp2_of_high_rates() {
+    let frame = |header: [u8; 4]| [&header[..], &vec![0; 1254 - 4]].concat();
+    let sound = frame([0xff, 0xfd, 0xe2, 0xc0]).repeat(20);
+    match decoded(&sound) {
+        Ok(audio) => assert_eq!((audio.samples.len(), audio.sample_rate), (20 * 1152, 44_100)),
+        Err(error) => {
+            let message = format!("{error:#}");
+            assert!(message.contains("MPEG layer 2 with this bit rate needs"), "{message}");
+        }
+    }
+}
+
 #[test]
 fn free_bit_rate_is_named() {
     let frame = [&[0xff, 0xfb, 0x00, 0xc0][..], &[0; 300]].concat();

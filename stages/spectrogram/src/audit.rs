@@ -1,5 +1,5 @@
-//! Faults of a data set: clips in doubt, silent clips, the same clip in two classes, classes without
-//! clips, and mel bands that are always silent.
+//! Faults of a data set: clips in doubt, silent clips, the same clip in two classes, classes
+//! without clips, and mel bands that are always silent.
 //!
 //! Reads all arrays and images, whether this run computed them or an earlier one.
 

@@ -210,7 +210,8 @@ fn shapes_without_resize() {
 fn expected_metrics(skipped: usize) -> String {
     format!(
         "{{\n  \"files\": 6,\n  \"skipped\": {skipped},\n  \"doubtful\": 0,\n  \
-         \"silent\": 0,\n  \"in_two_classes\": 0,\n  \"empty_classes\": 0,\n  \"empty_bands\": 0\n}}\n"
+         \"silent\": 0,\n  \"in_two_classes\": 0,\n  \"empty_classes\": 0,\n  \
+         \"empty_bands\": 0\n}}\n"
     )
 }
 

@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use anyhow::{Context as _, Result, anyhow, bail};
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_EAC3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
+    CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_EAC3, CODEC_ID_MP2, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -19,6 +19,7 @@ use symphonia::core::packet::Packet;
 use super::aac;
 use super::block::Block;
 use super::codec::Codec;
+use super::mpeg_header::Header;
 use super::program;
 use super::reader::Reader;
 use super::source::Source;
@@ -133,6 +134,12 @@ impl AnyReader {
                 let config = self.params.extra_data.as_deref().unwrap_or_default();
                 aac::obstacle(config)
                     .or(aac::is_high_efficiency(&packets).then_some(aac::HIGH_EFFICIENCY))
+            }
+            CODEC_ID_MP2 => {
+                let packet = self.read().ok().flatten()?;
+                let name = Header::obstacle(&packet.data);
+                self.ahead.push_back(packet);
+                name
             }
             _ => None,
         }

@@ -4,23 +4,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use symphonia::core::audio::GenericAudioBufferRef;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP2, CODEC_ID_VORBIS};
+use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::block::Block;
 use super::ima4::Ima4;
-use super::mpeg_header;
 use super::vorbis::Vorbis;
 use crate::faults;
 
 /// A decoder for one stream of packets.
-pub(crate) struct Codec {
-    decoder: Decoder,
-    /// Packets are frames of MPEG audio of layer 2.
-    is_layer_2: bool,
-}
+pub(crate) struct Codec(Decoder);
 
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
@@ -38,8 +33,7 @@ impl Codec {
         let made =
             guarded(|| symphonia::default::get_codecs().make_audio_decoder(params, &options))?;
         let decoder = made.map_err(|error| anyhow!(faults::no_codec(&error)))?;
-        let decoder = Decoder::Symphonia(decoder);
-        Ok(Codec { decoder, is_layer_2: params.codec == CODEC_ID_MP2 })
+        Ok(Codec(Decoder::Symphonia(decoder)))
     }
 
     /// Creates the decoder for a stream of Vorbis, from two of its headers.
@@ -48,8 +42,7 @@ impl Codec {
     /// A header is damaged.
     pub(crate) fn vorbis(identification: &[u8], setup: &[u8]) -> Result<Codec> {
         if let Some(vorbis) = Vorbis::new(identification, setup)? {
-            let decoder = Decoder::Vorbis(Box::new(vorbis));
-            return Ok(Codec { decoder, is_layer_2: false });
+            return Ok(Codec(Decoder::Vorbis(Box::new(vorbis))));
         }
         let mut params = AudioCodecParameters::new();
         let headers = [identification, setup].concat();
@@ -59,7 +52,7 @@ impl Codec {
 
     /// Creates the decoder for IMA 4:1.
     pub(crate) fn ima4(channels: usize, rate: u32) -> Codec {
-        Codec { decoder: Decoder::Ima4(Ima4::new(channels, rate)), is_layer_2: false }
+        Codec(Decoder::Ima4(Ima4::new(channels, rate)))
     }
 
     /// Appends the frames of a packet to `block`.
@@ -69,10 +62,8 @@ impl Codec {
     /// # Errors
     /// The packet is damaged. `block` is then unchanged, unless it has frames of another spec.
     pub(crate) fn decode(&mut self, data: &[u8], frames: u64, block: &mut Block) -> Result<()> {
-        match &mut self.decoder {
+        match &mut self.0 {
             Decoder::Symphonia(decoder) => {
-                let mended = mpeg_header::with_legal_rate(data).filter(|_| self.is_layer_2);
-                let data = mended.as_deref().unwrap_or(data);
                 let packet = PacketRef::new(0, Timestamp::ZERO, Duration::from(frames), data);
                 match guarded(|| decoder.decode_ref(&packet))? {
                     Ok(buffer) => append(&buffer, block),

@@ -131,6 +131,10 @@ fn frames(mut source: Source, head: &[u8]) -> Result<Box<dyn Reader>> {
             return adts::open(source);
         }
         if let Some(first) = mpeg::search(&mut source)? {
+            source.seek(first)?;
+            if let Some(name) = mpeg_header::Header::obstacle(source.peek(4)?) {
+                return program::open(source, "mp3", name);
+            }
             let end = source.length();
             return Ok(Box::new(mpeg::MpegReader::new(source, first, end)?));
         }

@@ -18,6 +18,7 @@ use super::codec::Codec;
 use super::mp4_pcm::ChunkReader;
 use super::mp4_track::{Kind, Track};
 use super::mpeg;
+use super::mpeg_header::Header;
 use super::program;
 use super::reader::Reader;
 use super::source::Source;
@@ -54,7 +55,11 @@ pub(crate) fn open(mut source: Source) -> Result<Box<dyn Reader>> {
         Kind::Mp3 => {
             params = AudioCodecParameters::new();
             let first = track.packets.first().and_then(|first| read(&mut source, first).ok());
-            params.for_codec(mpeg::codec_id(&first.unwrap_or_default()));
+            let first = first.unwrap_or_default();
+            if let Some(name) = Header::obstacle(&first) {
+                return program::open(source, "mov", name);
+            }
+            params.for_codec(mpeg::codec_id(&first));
         }
         Kind::Pcm(pcm) => {
             let seconds = Some(track.length()).filter(|seconds| seconds.is_finite());

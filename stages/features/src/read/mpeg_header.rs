@@ -74,31 +74,24 @@ impl Header {
         with_rate.is_some()
     }
 
+    /// Returns the name of a kind of frame that symphonia refuses: bit rates of layer 2 that the
+    /// standard does not allow for the number of channels, but that encoders write.
+    pub(crate) fn obstacle(bytes: &[u8]) -> Option<&'static str> {
+        let Spec { layer, channels, is_mpeg_1, .. } = Header::parse(bytes)?.spec;
+        let row = if is_mpeg_1 { 1 } else { 4 };
+        let rate = BIT_RATES[row].get(usize::from(bytes[2] >> 4))?;
+        let is_refused = match channels {
+            1 => *rate >= 224,
+            _ => matches!(rate, 32 | 48 | 56 | 80),
+        };
+        (layer == 2 && is_refused).then_some("MPEG layer 2 with this bit rate")
+    }
+
     /// Checks whether a frame may follow this one in a stream.
     pub(crate) fn goes_with(&self, next: &Header) -> bool {
         let key = |header: &Header| (header.spec.layer, header.spec.rate, header.spec.is_mpeg_1);
         key(self) == key(next)
     }
-}
-
-/// Returns a frame of layer 2 with a bit rate that the standard allows for its channels; `None` if
-/// it has one.
-///
-/// symphonia refuses others, which encoders write and other decoders accept. The rate selects a
-/// table of the allocations, which is the same for the rate that is put in its place.
-pub(crate) fn with_legal_rate(frame: &[u8]) -> Option<Vec<u8>> {
-    let header = Header::parse(frame)?;
-    let code = frame[2] >> 4;
-    let legal = match (header.spec.is_mpeg_1, header.spec.channels) {
-        // 192 kbit/s instead of 224 and more, and 64 instead of 32, 48, 56 and 80.
-        (true, 1) if code >= 11 => 10,
-        (true, 2) if matches!(code, 1..=3 | 5) => 4,
-        (false, 2) if matches!(code, 4 | 6 | 7 | 9) => 8,
-        _ => return None,
-    };
-    let mut frame = frame.to_vec();
-    frame[2] = frame[2] & 15 | legal << 4;
-    Some(frame)
 }
 
 /// A frame without sound that describes the stream.
@@ -175,6 +168,15 @@ mod tests {
             let header = Header::parse(&bytes).unwrap();
             let found = (header.size, header.frames, header.spec.rate, header.spec.channels);
             assert_eq!(found, (size, frames, rate, channels), "{bytes:x?}");
+        }
+        for (bytes, is_refused) in [
+            ([0xff, 0xfd, 0xe0, 0xc0], true),
+            ([0xff, 0xfd, 0xa0, 0xc0], false),
+            ([0xff, 0xfd, 0xe0, 0x00], false),
+            ([0xff, 0xfd, 0x50, 0x00], true),
+            ([0xff, 0xfb, 0xe0, 0xc0], false),
+        ] {
+            assert_eq!(Header::obstacle(&bytes).is_some(), is_refused, "{bytes:x?}");
         }
         for bytes in [
             [0xff, 0xfb, 0x00, 0],

@@ -59,7 +59,7 @@ pub(crate) fn open(source: Source, container: &str, codec: &str) -> Result<Box<d
     Ok(Box::new(reader))
 }
 
-/// What the program says about a file.
+/// Messages of the program about a file.
 #[derive(Debug, Default, PartialEq)]
 struct Messages {
     /// The first error.

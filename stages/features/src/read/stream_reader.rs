@@ -8,6 +8,7 @@ use super::block::Block;
 use super::codec::Codec;
 use super::ima4;
 use super::mpeg::MpegReader;
+use super::mpeg_header::Header;
 use super::pcm::PcmReader;
 use super::program;
 use super::reader::Reader;
@@ -74,6 +75,10 @@ pub(crate) fn open(
             Ok(Box::new(PacketReader::new(source, stream, Codec::new(&params)?, sizes, frames)?))
         }
         Coding::Mpeg => {
+            source.seek(stream.start)?;
+            if let Some(name) = Header::obstacle(source.peek(4)?) {
+                return program::open(source, container, name);
+            }
             let end = stream.start.saturating_add(stream.size);
             Ok(Box::new(MpegReader::new(source, stream.start, end)?))
         }
