@@ -3,8 +3,8 @@
 //! Folders and archives share it. Folders that all clips have in common are wrappers, as in
 //! `Data/genres_original/blues/…`. Below them is the class folder, unless all folders there are
 //! named like parts of a split and have folders in them: then the class folder is the next one, as
-//! in `train/rock/…`. Further folders, as in `rock/cd 1/…`, belong to the class. Does not know about
-//! files or archives.
+//! in `train/rock/…`. Further folders, as in `rock/cd 1/…`, belong to the class. Unaware of files
+//! and archives.
 
 use std::collections::BTreeSet;
 
