@@ -37,7 +37,10 @@ fn mounted_folder() {
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("count"), "1\n2\n");
     assert!(sandbox.read(".gitignore").contains("/data/clips\n"));
-    assert!(!sandbox.read("pipeline.lock").contains(outside.root().to_str().unwrap()));
+    // The lock names the content, and not the place.
+    let lock = sandbox.read("pipeline.lock");
+    let dep = lock.lines().find(|line| line.starts_with("dep tree ")).unwrap();
+    assert!(dep.ends_with(" data/clips") && !lock.contains(outside.root().to_str().unwrap()));
     sandbox.ok(&["status", "--check"]);
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["count"]);
@@ -95,6 +98,44 @@ fn unmounted_folder() {
     sandbox.write("data/clips/b.txt", "2\n");
     sandbox.ok(&["run"]);
     assert!(sandbox.ran().is_empty());
+}
+
+#[test]
+fn another_declared_place() {
+    let (sandbox, outside) = project();
+    sandbox.ok(&["run"]);
+    outside.write("second/a.txt", "8\n");
+    outside.write("third/a.txt", "9\n");
+    sandbox.edit("pipeline.toml", "/clips'\n", "/second'\n");
+    snapshot!(masked(&outside, &sandbox.repro(&["status"])), @"
+    exit 2
+    --- stdout
+    count cannot be checked: dep `data/clips` of stage `count` is linked to `OUTSIDE/clips`, another place
+     hint: `repro run` makes `data/clips` a link to `OUTSIDE/second`
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("count"), "8\n");
+    sandbox.ok(&["status", "--check"]);
+    // A link that somebody else made stays.
+    sandbox.remove("data/clips");
+    std::os::unix::fs::symlink(outside.path("third"), sandbox.path("data/clips")).unwrap();
+    sandbox.edit("pipeline.toml", "/second'\n", "/clips'\n");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("count"), "9\n");
+}
+
+#[test]
+fn place_behind_a_link() {
+    let (sandbox, outside) = project();
+    std::fs::create_dir(outside.path("empty")).unwrap();
+    std::os::unix::fs::symlink(outside.path("empty"), sandbox.path("data")).unwrap();
+    snapshot!(masked(&outside, &sandbox.repro(&["run"])), @"
+    exit 2
+    --- stderr
+    error: `data/clips` of `[external]` is in `data`, a link that leads out
+     hint: name `data` in `[external]` instead, or another path
+    ");
+    assert_eq!(std::fs::read_dir(outside.path("empty")).unwrap().count(), 0);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::pipeline::{Dep, Glob, Stage};
 /// Refuses a dep of which the place cannot be read.
 ///
 /// # Errors
-/// The link is missing, or its place is missing, empty, in the project or around it.
+/// The link is missing or leads elsewhere, or its place is missing, empty, in the project or around
+/// it.
 pub(super) fn check(project: &Project, stage: &Stage, dep: &Dep) -> Result<()> {
     let Some(path) = dep.glob.as_ref().map_or(Some(&dep.path), Glob::base) else { return Ok(()) };
     let mut declared = project.pipeline.external.iter();
@@ -19,13 +20,16 @@ pub(super) fn check(project: &Project, stage: &Stage, dep: &Dep) -> Result<()> {
     let link = top.to_path(&project.root);
     let variable = external::variable(top);
     let of = format!("dep `{}` of stage `{}`", dep.path, stage.name);
-    let Ok(target) = fs::read_link(&link) else {
-        return match link.symlink_metadata() {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::usage(format!("{of} is outside the project, and not linked yet"))
-                .hint(format!("`repro run` makes `{top}` a link to `{place}`"))),
+    let target = fs::read_link(&link);
+    if let Some(place) = external::misplaced(&project.root, top, place) {
+        let what = match &target {
+            Ok(former) => format!("{of} is linked to `{}`, another place", former.display()),
+            Err(_) => format!("{of} is outside the project, and not linked yet"),
         };
-    };
+        let hint = format!("`repro run` makes `{top}` a link to `{}`", place.display());
+        return Err(Error::usage(what).hint(hint));
+    }
+    let Ok(target) = target else { return Ok(()) };
     let elsewhere =
         format!("mount it, or set `{variable}` to its place on this machine and call `repro run`");
     let shown = target.display();
