@@ -140,13 +140,24 @@ impl Url {
         if path.trim_matches('/').is_empty() && !is_of_store {
             return bad("names no file", example());
         }
-        if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        // A user of HTTP is a token, or needs a password.
+        let is_web = matches!(scheme, "http" | "https");
+        if host.rsplit_once('@').is_some_and(|(user, _)| is_web || user.contains(':')) {
             let hint = match scheme {
                 "sftp" | "ssh" => "use a key: `ssh-copy-id` installs it",
                 "s3" | "gs" | "az" => "credentials come from the environment",
                 _ => "write the login and the password into `~/.netrc`",
             };
             return bad("contains a password, which git would keep", hint.into());
+        }
+        if let Some(name) = secret_parameter(path) {
+            return Err(BadUrl {
+                what: format!("contains a secret, the value of `{name}`, which git would keep"),
+                hint:
+                    "use the URL of the store, such as `s3://BUCKET/PATH`, with credentials from \
+                       the environment; or let the `cmd` of a stage download the file"
+                        .to_owned(),
+            });
         }
         if is_of_store {
             check_store(scheme, host, path)?;
@@ -212,6 +223,25 @@ impl Url {
     }
 }
 
+/// Names of the parts of queries that give access, in lower case.
+const SECRETS: [&str; 8] = [
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-goog-signature",
+    "signature",
+    "sig",
+    "access_token",
+    "private_token",
+    "api_key",
+];
+
+/// Returns the name of a part of the query whose value is a secret.
+fn secret_parameter(path: &str) -> Option<&str> {
+    let (_, query) = path.split_once('?')?;
+    let names = query.split('&').filter_map(|part| part.split('=').next());
+    names.into_iter().find(|name| SECRETS.contains(&&*name.to_ascii_lowercase()))
+}
+
 /// Refuses what no store has.
 fn check_store(scheme: &str, host: &str, path: &str) -> Result<(), BadUrl> {
     let bad = |what: &str, hint: &str| Err(BadUrl { what: what.to_owned(), hint: hint.to_owned() });
@@ -264,6 +294,7 @@ mod tests {
         for (text, name) in [
             ("https://example.org/a/b.zip", "b.zip"),
             ("http://[::1]:8080/b.zip?x=/y", "b.zip"),
+            ("https://x/b.zip?design=1", "b.zip"),
             ("s3://bucket/a%20b.csv", "a%20b.csv"),
             ("file:///data/x/", "x"),
             ("sftp://user@host/x", "x"),
@@ -280,6 +311,15 @@ mod tests {
             ("https://x/", "names no file"),
             ("file://host/x", "names a host"),
             ("https://a:b@x/y", "contains a password, which git would keep"),
+            ("https://token@x/y", "contains a password, which git would keep"),
+            (
+                "https://x/y?a=1&X-Amz-Signature=0",
+                "contains a secret, the value of `X-Amz-Signature`, which git would keep",
+            ),
+            (
+                "https://x/y?sv=1&sig=0",
+                "contains a secret, the value of `sig`, which git would keep",
+            ),
             ("https://x/a b", "contains a blank or a control character"),
             ("s3://key:secret@b/x", "contains a password, which git would keep"),
             ("s3://b/x?versionId=1", "has a query or a fragment"),

@@ -30,6 +30,8 @@ pub(super) fn client(silence: Duration) -> Result<Client, String> {
     Client::builder()
         .user_agent(concat!("repro/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT.min(silence))
+        // The address before a redirect may contain a signature.
+        .referer(false)
         .redirect(Policy::custom(|attempt| match refused(&attempt) {
             Some(reason) => attempt.error(reason),
             None => attempt.follow(),

@@ -122,7 +122,11 @@ fn odd_servers() {
     add_from(&data, move |request, number| match (number, request.path.as_str()) {
         (0, _) => Reply::status(429).header("Retry-After", "0"),
         (_, "/x.bin") => Reply::status(302).header("Location", "/elsewhere"),
-        _ => file(request, &sent, "\"a\""),
+        _ => {
+            // The address before may contain a secret.
+            assert_eq!(request.header("referer"), None);
+            file(request, &sent, "\"a\"")
+        }
     });
     // Sends a file in chunks, without its length.
     add_from(b"hello world", |_, _| {
@@ -308,6 +312,12 @@ fn refused_downloads() {
     --- stderr
     error: `example.org/y` contains a password, which git would keep
      hint: write the login and the password into `~/.netrc`
+    ");
+    snapshot!(sandbox.repro(&["add", "https://example.org/y?sv=1&sig=SECRET"]), @"
+    exit 2
+    --- stderr
+    error: `https://example.org/y` contains a secret, the value of `sig`, which git would keep
+     hint: use the URL of the store, such as `s3://BUCKET/PATH`, with credentials from the environment; or let the `cmd` of a stage download the file
     ");
     snapshot!(sandbox.repro(&["add", "mine", "--extract"]), @"
     exit 2

@@ -33,8 +33,9 @@ impl AddArgs {
                 .hint("call `repro add` once for each URL, and once for all paths"));
         }
         let url = Url::parse(url).map_err(|bad| {
-            // The part before an `@` may be a secret.
-            let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+            // The part before an `@` and the query may be secrets.
+            let shown = url.split('?').next().unwrap_or_default();
+            let shown = shown.rsplit_once('@').map_or(shown, |(_, rest)| rest);
             Error::usage(format!("`{shown}` {bad}")).hint(bad.hint)
         })?;
         let path = self.destination(&url, here, root)?;
