@@ -14,25 +14,32 @@ fn listing(keys: &[&str]) -> FileServer {
         )
     };
     let entries: String = keys.iter().map(entry).collect();
-    FileServer::start(move |request, _| match request.path.contains("list-type=2") {
-        true => {
+    FileServer::start(move |request, _| match request.path.as_str() {
+        path if path.contains("list-type=2") => {
             let body = format!(
                 "<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
             );
             Reply { body: body.into_bytes(), ..Reply::status(200) }
         }
-        false => Reply { body: b"1".to_vec(), ..Reply::status(206) },
+        // As some servers answer for a folder.
+        "/bucket/data" => Reply::status(500),
+        _ => Reply { body: b"1".to_vec(), ..Reply::status(206) },
     })
 }
 
 /// Adds the folder `data` of a server in place of S3.
 fn add(sandbox: &Sandbox, server: &FileServer) -> Done {
-    let mut command = sandbox.command(&["add", "s3://bucket/data/", "-o", "got"]);
+    let mut command = command(sandbox, server, "s3://bucket/data/");
+    sandbox.finish(&mut command)
+}
+
+fn command(sandbox: &Sandbox, server: &FileServer, url: &str) -> std::process::Command {
+    let mut command = sandbox.command(&["add", url, "-o", "got"]);
     command
         .env("AWS_ENDPOINT_URL", server.url(""))
         .env("AWS_ACCESS_KEY_ID", "TESTKEY")
         .env("AWS_SECRET_ACCESS_KEY", "TESTSECRET0123456789");
-    sandbox.finish(&mut command)
+    command
 }
 
 #[test]
@@ -62,6 +69,18 @@ fn harmless_listing() {
     let done = add(&sandbox, &server);
     assert_eq!(done.code, 0, "{done}");
     assert_eq!(sandbox.read("got/A") + &sandbox.read("got/a") + &sandbox.read("got/b/c d"), "111");
+}
+
+#[test]
+fn server_that_fails_for_folders() {
+    let server = listing(&["a", "b/c"]);
+    let sandbox = Sandbox::with("");
+    let done = sandbox.finish(&mut command(&sandbox, &server, "s3://bucket/data"));
+    assert_eq!(done.code, 0, "{done}");
+    assert_eq!(sandbox.read("got/a") + &sandbox.read("got/b/c"), "11");
+    let asked = server.requests();
+    let fails = asked.iter().filter(|path| *path == "/bucket/data").count();
+    assert!(fails <= 5, "{asked:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use super::wanted::{Arrived, Compared, Wanted};
 use crate::error::{Error, Result};
 use crate::pipeline::{Url, UrlOrigin};
 use crate::plan::SourceVersion;
-use crate::remote::backend::{Backend, Entry, EntryKind, Fault};
+use crate::remote::backend::{Backend, Entry, EntryKind, Fault, FaultKind};
 use crate::remote::trouble;
 
 /// Number of times that a transfer follows a source that keeps changing.
@@ -45,6 +45,16 @@ enum Content {
     Folder(Listing),
 }
 
+impl Content {
+    /// Returns the version, if it is a folder.
+    fn known(&self) -> Option<SourceVersion> {
+        match self {
+            Content::File(_) => None,
+            Content::Folder(listing) => Some(listing.version()),
+        }
+    }
+}
+
 /// Transfers the file or the files of the folder; `None` if it was stopped.
 pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Arrived>> {
     let url = &wanted.origin.url;
@@ -55,7 +65,9 @@ pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Arrived>> {
             return arrived(wanted.folder, content).map(Some);
         }
         let (store, path, asked) = (Arc::clone(&place.store), place.path.clone(), url.clone());
-        let seen = unless_stopped(wanted.is_stopped, move || look(&*store, &path, &asked, None))?;
+        let known = content.known();
+        let look = move || look(&*store, &path, &asked, known.as_ref());
+        let seen = unless_stopped(wanted.is_stopped, look)?;
         let Some(seen) = seen else { return Ok(None) };
         let now = content_of(seen, &place, url)?;
         if now == content {
@@ -122,14 +134,23 @@ fn look(
     known: Option<&SourceVersion>,
 ) -> std::result::Result<Option<Seen>, Fault> {
     let was_folder = known.is_some_and(|known| known.listing.is_some());
+    let mut failed = None;
     if !url.names_folder() && !was_folder {
-        match store.entry(path)? {
-            Some(entry) if entry.kind != EntryKind::Folder => return Ok(Some(Seen::File(entry))),
-            _ => {}
+        match store.entry(path) {
+            Ok(Some(entry)) if entry.kind != EntryKind::Folder => {
+                return Ok(Some(Seen::File(entry)));
+            }
+            Ok(_) => {}
+            // Some servers fail when they are asked for a file and there is a folder.
+            Err(fault) if fault.kind == FaultKind::Unavailable => failed = Some(fault),
+            Err(fault) => return Err(fault),
         }
     }
-    let entries = store.entries(path)?;
-    Ok((!entries.is_empty()).then_some(Seen::Folder(entries)))
+    match (store.entries(path), failed) {
+        (Ok(entries), _) if !entries.is_empty() => Ok(Some(Seen::Folder(entries))),
+        (_, Some(fault)) => Err(fault),
+        (listed, None) => listed.map(|_| None),
+    }
 }
 
 fn content_of(
