@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::git_merge::git;
 use crate::sandbox::Sandbox;
+use crate::share::commit;
 
 const PIPELINE: &str = "\
 [params]
@@ -33,20 +34,15 @@ fn repository() -> Sandbox {
     sandbox.git(&["init", "-q", "main"]);
     sandbox.ok(&["-C", "main", "run"]);
     sandbox.ok(&["-C", "main", "git", "install"]);
-    commit(&sandbox, "main", "base");
+    commit(&sandbox, "main");
     sandbox
-}
-
-fn commit(sandbox: &Sandbox, place: &str, title: &str) {
-    sandbox.git(&["-C", place, "add", "-A"]);
-    sandbox.git(&["-C", place, "commit", "-qm", title]);
 }
 
 /// Changes a param in the project at `place`, runs and commits.
 fn change(sandbox: &Sandbox, place: &str, from: &str, to: &str) {
     sandbox.edit(&format!("{place}/pipeline.toml"), from, to);
     sandbox.ok(&["-C", place, "run"]);
-    commit(sandbox, place, to);
+    commit(sandbox, place);
 }
 
 fn is_fresh(sandbox: &Sandbox, place: &str) -> bool {
@@ -147,14 +143,14 @@ fn project_in_a_submodule() {
         sandbox.ok(&["-C", place, "git", "install"]);
         sandbox.ok(&["-C", place, "run"]);
     }
-    commit(&sandbox, "super", "base");
+    commit(&sandbox, "super");
     assert!(sandbox.path("super/.git/modules/sub/hooks/post-checkout").is_file());
     // The submodule follows its own lock, and the project around it sees a changed dep.
     sandbox.git(&["-C", "super/sub", "switch", "-qc", "topic"]);
     change(&sandbox, "super/sub", "a = 1", "a = 2");
     assert!(!is_fresh(&sandbox, "super"));
     sandbox.ok(&["-C", "super", "run"]);
-    commit(&sandbox, "super", "two");
+    commit(&sandbox, "super");
     git(&sandbox, &["-C", "super", "switch", "-qc", "back", "HEAD~1"]);
     assert_eq!(sandbox.read("super/top"), "1\n");
     git(&sandbox, &["-C", "super", "submodule", "--quiet", "update"]);
@@ -163,7 +159,7 @@ fn project_in_a_submodule() {
     // A merge around the submodule.
     sandbox.edit("super/pipeline.toml", "cp sub/a top", "cat sub/a > top");
     sandbox.ok(&["-C", "super", "run"]);
-    commit(&sandbox, "super", "back");
+    commit(&sandbox, "super");
     let done = git(&sandbox, &["-C", "super", "merge", "-q", "-m", "merge", "main"]);
     assert_eq!(done.code, 0, "{done}");
     git(&sandbox, &["-C", "super", "submodule", "--quiet", "update"]);

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::git_merge::git;
 use crate::sandbox::Sandbox;
+use crate::share;
 use crate::snapshot;
 
 const PIPELINE: &str = "\
@@ -39,8 +40,7 @@ fn repository(install: &[&str]) -> Sandbox {
 fn commit(sandbox: &Sandbox, v: u8) {
     sandbox.write("pipeline.toml", PIPELINE.replace("v = 1", &format!("v = {v}")));
     sandbox.ok(&["run"]);
-    sandbox.git(&["add", "-A"]);
-    sandbox.git(&["commit", "-qm", &format!("v = {v}")]);
+    share::commit(sandbox, ".");
 }
 
 #[test]
