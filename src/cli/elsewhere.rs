@@ -1,5 +1,7 @@
 //! Helpers for commands that take something from another project.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::share::Watched;
@@ -35,7 +37,10 @@ pub(super) fn project(
         Err(error) if !here.is_dir() => return Err(error),
         Err(_) => {
             let folder = std::env::temp_dir().join(format!("repro-get-{}", unique()));
-            let created = std::fs::create_dir(&folder)
+            // Others on this machine must not read what is fetched.
+            let created = DirBuilder::new()
+                .mode(0o700)
+                .create(&folder)
                 .and_then(|()| std::fs::write(folder.join(FILE), SCRATCH))
                 .and_then(|()| folder.canonicalize());
             let root = created.map_err(|err| Error::io("create", &folder, &err))?;
@@ -52,10 +57,10 @@ pub(super) fn project(
 }
 
 /// Returns what a user means by a repository and a path in it. A relative path of a repository
-/// starts at `here`, and at `root` in the result.
+/// starts at `here`, and at `root` in the result; without a root, the result has an absolute one.
 pub(super) fn origin(
     here: &Path,
-    root: &Path,
+    root: Option<&Path>,
     (repo, path): (&str, &str),
     rev: Option<String>,
 ) -> Result<ProjectOrigin> {
@@ -68,8 +73,12 @@ pub(super) fn origin(
     if url.is_path() && Path::new(repo).is_relative() {
         let here = here.canonicalize().map_err(|err| Error::io("open", here, &err))?;
         let full = here.join(repo);
-        let relative = between(root, &full.canonicalize().unwrap_or(full));
-        url = GitUrl::parse(&relative).map_err(bad_url)?;
+        let full = full.canonicalize().unwrap_or(full);
+        let path = match root {
+            Some(root) => between(root, &full),
+            None => full.to_string_lossy().into_owned(),
+        };
+        url = GitUrl::parse(&path).map_err(bad_url)?;
     }
     let path = RepoPath::parse(path.trim_start_matches("./"))
         .map_err(|bad| Error::usage(format!("path `{path}` {bad}")))?;

@@ -114,8 +114,9 @@ impl GetArgs {
     /// Copies an out of another project.
     #[cfg(feature = "remote")]
     fn get_elsewhere(&self, here: &Path, path: &str) -> Result<u8> {
-        let (project, held, _scratch) = elsewhere::project(here, self.force)?;
-        let origin = elsewhere::origin(here, &project.root, (&self.what, path), self.rev.clone())?;
+        let (project, held, scratch) = elsewhere::project(here, self.force)?;
+        let root = scratch.is_none().then_some(&*project.root);
+        let origin = elsewhere::origin(here, root, (&self.what, path), self.rev.clone())?;
         let provided = elsewhere::provide(&project, &origin)?;
         let commit = short(&provided.commit);
         let shown = format!("{} of {} at {commit}", origin.path, self.what);

@@ -65,7 +65,7 @@ struct OutArgs {
 #[cfg(feature = "remote")]
 impl OutArgs {
     fn execute(self, here: &Path, root: &Path) -> Result<u8> {
-        let origin = elsewhere::origin(here, root, (&self.repo, &self.path), self.rev)?;
+        let origin = elsewhere::origin(here, Some(root), (&self.repo, &self.path), self.rev)?;
         let name = origin.path.as_str().rsplit('/').next().unwrap_or_default();
         let typed = match self.output {
             None => PathBuf::from(name),

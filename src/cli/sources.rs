@@ -25,7 +25,7 @@ mod network {
     use crate::engine::Project;
     use crate::engine::elsewhere::{Answer, Fetched, Freshness, Known, Remotes, Request, Sources};
     use crate::engine::export;
-    use crate::engine::share::other_project::{provide, repository};
+    use crate::engine::share::other_project::{is_same, provide, repository};
     use crate::error::Result;
     use crate::pipeline::{Origin, ProjectOrigin};
     use crate::plan::SourceVersion;
@@ -66,12 +66,14 @@ mod network {
             let origin = match origin {
                 Origin::Url(origin) => origin,
                 Origin::Project(origin) => {
-                    let commit = repository(project, origin)?.resolve(origin.rev.as_deref())?;
-                    let version = of_commit(commit);
-                    let is_same = version.commit == known.commit;
-                    return Ok(match is_same {
-                        true => Freshness::Unchanged,
-                        false => Freshness::Changed(version),
+                    let repository = repository(project, origin)?;
+                    let commit = repository.resolve(origin.rev.as_deref())?;
+                    return Ok(match known.commit.as_ref() {
+                        Some(old) if *old == commit => Freshness::Unchanged,
+                        Some(old) if is_same(project, origin, &repository, (old, &commit))? => {
+                            Freshness::Moved(of_commit(commit))
+                        }
+                        _ => Freshness::Changed(of_commit(commit)),
                     });
                 }
             };
@@ -116,7 +118,9 @@ mod network {
             let meter = &meter;
             scope.spawn(move || {
                 while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) {
-                    (request.progress)(meter.done().bytes, Some(meter.total().bytes));
+                    // Nothing is known before the repository has answered.
+                    let total = Some(meter.total().bytes).filter(|total| *total > 0);
+                    (request.progress)(meter.done().bytes, total);
                     if (request.is_stopped)() {
                         meter.stop();
                     }

@@ -225,6 +225,10 @@ impl UpdateArgs {
             }
             (State::Unchanged, None) => stdout::say!("{name} is up to date with {from}"),
             (State::Missing, None) if self.check => stdout::say!("{name} has no content of {from}"),
+            (State::Moved { old, new }, None) if self.check => {
+                let commits = difference(Some(&**old), new);
+                stdout::say!("{name} is up to date with {from}, also at its newer commit{commits}");
+            }
             (State::Changed { old, new }, None) if self.check => {
                 stdout::say!("{name} has changed at {from}{}", difference(old.as_deref(), new));
             }

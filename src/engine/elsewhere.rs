@@ -101,6 +101,8 @@ pub struct Fetched {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Freshness {
     Unchanged,
+    /// A newer version of the same content.
+    Moved(SourceVersion),
     /// Another version than the known one.
     Changed(SourceVersion),
     /// The server does not name versions: only the content can tell.

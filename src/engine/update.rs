@@ -19,6 +19,11 @@ pub enum State {
     /// The lock has no content of this origin.
     Missing,
     Unchanged,
+    /// The source has a newer version of the same content.
+    Moved {
+        old: Box<SourceVersion>,
+        new: Box<SourceVersion>,
+    },
     Changed {
         old: Option<Box<SourceVersion>>,
         new: Box<SourceVersion>,
@@ -43,6 +48,7 @@ pub fn check(project: &Project, ix: StageIx, sources: &dyn Sources) -> Result<St
     let Some(known) = &locked.version else { return Ok(State::Unknown) };
     Ok(match sources.check(project, origin, known)? {
         Freshness::Unchanged => State::Unchanged,
+        Freshness::Moved(new) => State::Moved { old: Box::new(known.clone()), new: Box::new(new) },
         Freshness::Changed(new) => {
             State::Changed { old: Some(Box::new(known.clone())), new: Box::new(new) }
         }

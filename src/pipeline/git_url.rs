@@ -57,7 +57,7 @@ impl GitUrl {
         }
         let host = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
         let user = host.and_then(|host| host.rsplit_once('@'));
-        if user.is_some_and(|(user, _)| user.contains(':')) {
+        if user.is_some_and(|(user, _)| user.contains(':') || is_token(user)) {
             return bad(
                 "contains a password, which git would keep",
                 "leave it out: git asks its credential helper",
@@ -80,12 +80,28 @@ impl GitUrl {
         self.is_path().then(|| PathBuf::from(&*self.0))
     }
 
+    /// Reports whether git reaches it by `ssh`.
+    pub fn is_ssh(&self) -> bool {
+        match self.0.split_once("://") {
+            Some((scheme, _)) => matches!(scheme, "ssh" | "git+ssh" | "ssh+git"),
+            None => !self.is_path(),
+        }
+    }
+
     /// Reports whether it is a path, which git reads without a transfer.
     pub fn is_path(&self) -> bool {
         // As git decides it: `host:path` is a place on a host, `./host:path` is a path.
         let before = self.0.split(':').next().unwrap_or_default();
         !self.0.contains("://") && (before.len() == self.0.len() || before.contains('/'))
     }
+}
+
+/// Beginnings of the tokens of hosts of repositories, which serve as users without a password.
+const TOKENS: [&str; 9] =
+    ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "hf_", "ATCTT"];
+
+fn is_token(user: &str) -> bool {
+    TOKENS.iter().any(|start| user.starts_with(start))
 }
 
 impl fmt::Display for GitUrl {
@@ -115,6 +131,9 @@ mod tests {
         ] {
             let url = GitUrl::parse(text).unwrap();
             assert_eq!(url.local_path(), path.map(PathBuf::from), "{text}");
+            let is_ssh =
+                text.starts_with("ssh:") || matches!(text, "git@example.org:a/b.git" | "host:a");
+            assert_eq!(url.is_ssh(), is_ssh, "{text}");
         }
         for (text, what) in [
             ("", "is empty"),
@@ -123,6 +142,7 @@ mod tests {
             ("ext::sh -c id", "names a helper of git"),
             ("a\nb", "contains a control character"),
             ("https://a:b@x/y", "contains a password, which git would keep"),
+            ("https://ghp_0123@x/y", "contains a password, which git would keep"),
         ] {
             assert_eq!(GitUrl::parse(text).unwrap_err().what, what, "{text}");
         }

@@ -106,6 +106,29 @@ impl Location {
         }
     }
 
+    /// Returns the path of this place in the store in which the place `at` is; `None` if it is in
+    /// another store, or in none that a host or a bucket names.
+    pub fn within(&self, at: &Location) -> Option<String> {
+        match (self, at) {
+            (Location::S3 { bucket, prefix }, Location::S3 { bucket: other, .. })
+            | (Location::Gcs { bucket, prefix }, Location::Gcs { bucket: other, .. })
+            | (
+                Location::Azure { container: bucket, prefix },
+                Location::Azure { container: other, .. },
+            ) => (bucket == other).then(|| prefix.clone()),
+            (Location::WebDav { origin, path }, Location::WebDav { origin: other, .. })
+            | (Location::Http { origin, path }, Location::Http { origin: other, .. }) => {
+                (origin == other).then(|| path.clone())
+            }
+            (Location::Sftp(place), Location::Sftp(other)) => {
+                let is_same = (&place.user, &place.host, place.port)
+                    == (&other.user, &other.host, other.port);
+                is_same.then(|| place.path.trim_matches('/').to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the scheme that the documentation uses for such places.
     pub fn scheme(&self) -> &'static str {
         match self {

@@ -23,6 +23,24 @@ pub struct RemoteSpec {
     pub timeout: Option<Duration>,
 }
 
+impl RemoteSpec {
+    /// Returns a remote without settings.
+    pub fn new(name: &str, url: &str) -> RemoteSpec {
+        RemoteSpec {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            is_default: false,
+            auto: Auto::Off,
+            region: None,
+            endpoint: None,
+            profile: None,
+            path_style: None,
+            jobs: None,
+            timeout: None,
+        }
+    }
+}
+
 /// Transfers that happen without being asked for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Auto {

@@ -9,6 +9,7 @@ mod cut;
 mod download;
 mod fault;
 mod folder;
+mod foreign;
 mod http;
 mod http_client;
 mod index;

@@ -123,8 +123,12 @@ impl<B: Backend> Patient<B> {
     /// Says once that calls are repeated, since it may take minutes.
     fn tell(&self, fault: &Fault) {
         let most = self.patience.total.as_secs_f64();
-        let (name, message) = (&self.name, redact(&fault.message));
-        notice::tell(&format!("remote `{name}`: {message}; trying again for up to {most:.0}s"));
+        let message = redact(&fault.message);
+        let of = match self.name.as_str() {
+            "" => format!("`{}`", self.location),
+            name => format!("remote `{name}`"),
+        };
+        notice::tell(&format!("{of}: {message}; trying again for up to {most:.0}s"));
     }
 
     /// Returns the largest number of attempts at a call that fails in one way.

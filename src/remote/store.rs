@@ -23,6 +23,7 @@ use std::path::Path;
 
 use super::backend::{Backend, FaultKind};
 use super::catalog::Catalog;
+use super::foreign;
 use super::index::{BadIndex, Index};
 use super::local::LocalState;
 use super::location;
@@ -65,10 +66,27 @@ impl Remote {
     /// # Errors
     /// The URL is not valid.
     pub fn open(spec: &RemoteSpec, root: &Path, remotes: &Path) -> Result<Remote> {
-        let backend = location::open(spec, root)?;
+        Ok(Remote::at(spec, location::open(spec, root)?, remotes))
+    }
+
+    /// Opens a remote that another project declares, as [`Remote::open`] does; `own` are the
+    /// remotes of this project.
+    ///
+    /// # Errors
+    /// The URL is not valid.
+    pub fn open_foreign(
+        spec: &RemoteSpec,
+        own: &[RemoteSpec],
+        root: &Path,
+        remotes: &Path,
+    ) -> Result<Remote> {
+        Ok(Remote::at(spec, foreign::open(spec, own, root)?, remotes))
+    }
+
+    fn at(spec: &RemoteSpec, backend: Box<dyn Backend>, remotes: &Path) -> Remote {
         let jobs = spec.jobs.unwrap_or_else(|| backend.parallelism());
         let local = LocalState::of(remotes, &backend.place());
-        Ok(Remote { jobs, ..Remote::over(&spec.name, backend, local) })
+        Remote { jobs, ..Remote::over(&spec.name, backend, local) }
     }
 
     pub(super) fn over(name: &str, backend: Box<dyn Backend>, local: LocalState) -> Remote {

@@ -192,23 +192,30 @@ fn azure(
 }
 
 fn web_dav(spec: &RemoteSpec, origin: &str, path: &str, env: Env<'_>) -> Opened {
-    let own = |ending: &str| env(&own_variable(&spec.name, ending));
     let builder = Webdav::default().endpoint(origin).root(path);
-    if let Some(token) = own("TOKEN") {
+    if let Some(token) = env(&own_variable(&spec.name, "TOKEN")) {
         return Operator::new(builder.token(&token));
     }
-    let of_netrc = || netrc::credentials(netrc::host(origin));
-    let named = own("USER").zip(own("PASSWORD")).or_else(of_netrc);
-    let (user, password) =
-        named.unwrap_or_else(|| (own("USER").unwrap_or_default(), String::new()));
+    let (user, password) = login(spec, origin, env);
     Operator::new(builder.username(&user).password(&password))
 }
 
+/// Returns the user and the password for a web server: of the remote's own variables, or of the
+/// line of the host in `~/.netrc`; empty without them.
+fn login(spec: &RemoteSpec, origin: &str, env: Env<'_>) -> (String, String) {
+    let own = |ending: &str| env(&own_variable(&spec.name, ending));
+    let of_netrc = || netrc::credentials(netrc::host(origin));
+    let named = own("USER").zip(own("PASSWORD")).or_else(of_netrc);
+    named.unwrap_or_else(|| (own("USER").unwrap_or_default(), String::new()))
+}
+
 fn web(spec: &RemoteSpec, origin: &str, path: &str, env: Env<'_>) -> Opened {
-    let own = |ending: &str| env(&own_variable(&spec.name, ending)).unwrap_or_default();
     let builder = Http::default().endpoint(origin).root(path);
-    let builder = builder.username(&own("USER")).password(&own("PASSWORD")).token(&own("TOKEN"));
-    Operator::new(builder)
+    if let Some(token) = env(&own_variable(&spec.name, "TOKEN")) {
+        return Operator::new(builder.token(&token));
+    }
+    let (user, password) = login(spec, origin, env);
+    Operator::new(builder.username(&user).password(&password))
 }
 
 fn drive(spec: &RemoteSpec, path: &str, env: Env<'_>) -> Result<Opened> {

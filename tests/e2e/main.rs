@@ -81,6 +81,7 @@ mod models;
 mod optional;
 mod orphans;
 mod other_project;
+mod other_project_odd;
 mod other_tools;
 mod overrides;
 mod plan;

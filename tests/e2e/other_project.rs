@@ -28,7 +28,7 @@ const OWN: &str = "[stages.own]\ncmd = 'true'\n";
 
 /// Returns the project `a` in a git repository, pushed to the remote `store`, with tag `v1`, and an
 /// empty project `b`.
-fn projects() -> Sandbox {
+pub fn projects() -> Sandbox {
     let sandbox = Sandbox::empty();
     sandbox.write("a/pipeline.toml", PIPELINE);
     sandbox.write("a/.gitignore", "/data\n/model.bin\n/cache\n/runs\n");
@@ -45,7 +45,7 @@ fn projects() -> Sandbox {
 }
 
 /// Runs and commits a second version of `a`, and pushes its outs.
-fn second_version(sandbox: &Sandbox) {
+pub fn second_version(sandbox: &Sandbox) {
     sandbox.edit("a/pipeline.toml", "v = 1", "v = 2");
     ok(sandbox, "a", &["run"]);
     ok(sandbox, "a", &["push"]);
@@ -53,7 +53,7 @@ fn second_version(sandbox: &Sandbox) {
 }
 
 /// Replaces the beginnings of the ids of commits of `a`.
-fn without_commits(sandbox: &Sandbox, done: &Done) -> String {
+pub fn without_commits(sandbox: &Sandbox, done: &Done) -> String {
     let mut text = done.to_string();
     for (name, shown) in [("main", "MAIN"), ("v1^{commit}", "V1")] {
         let id = head(sandbox, name);
@@ -62,7 +62,7 @@ fn without_commits(sandbox: &Sandbox, done: &Done) -> String {
     text
 }
 
-fn head(sandbox: &Sandbox, name: &str) -> String {
+pub fn head(sandbox: &Sandbox, name: &str) -> String {
     let mut git = std::process::Command::new("git");
     git.args(["-C", "a", "rev-parse", name]).current_dir(sandbox.root());
     let done = sandbox.finish(&mut git);
@@ -70,7 +70,7 @@ fn head(sandbox: &Sandbox, name: &str) -> String {
     done.stdout.trim_end().to_owned()
 }
 
-fn file_url(sandbox: &Sandbox) -> String {
+pub fn file_url(sandbox: &Sandbox) -> String {
     format!("file://{}", sandbox.path("a").display())
 }
 
@@ -153,6 +153,7 @@ fn get_by_path_and_url() {
     exit 2
     --- stderr
     error: `file://$ROOT/a` has no revision `v7`
+     hint: `git ls-remote file://$ROOT/a` lists its branches and tags
     ");
     snapshot!(shown(&["../store", "data"]), @"
     exit 2

@@ -32,6 +32,9 @@ pub const OBSERVED: &[(&str, Test)] = &[
     ("public bucket", public_bucket),
 ];
 
+/// With a server of SSH.
+pub const BY_SSH: &[(&str, Test)] = &[("import by ssh", import_by_ssh)];
+
 /// An empty project with the remote of a setting.
 struct Project {
     dir: tempfile::TempDir,
@@ -312,4 +315,44 @@ fn public_bucket(setting: &Setting) -> Result<(), String> {
     let output = deadline::output(&mut command);
     check(output.status.success(), String::from_utf8_lossy(&output.stderr))?;
     check(project.read("public/x") == b"1", "the file differs")
+}
+
+/// Another project, which `git` reaches by `ssh`.
+fn import_by_ssh(setting: &Setting) -> Result<(), String> {
+    let other = tempfile::tempdir().unwrap();
+    let pipeline = format!(
+        "[remotes.store]\nurl = '{}'\n[stages.s]\ncmd = 'mkdir d; echo 1 > d/x'\nouts = ['d']\n",
+        other.path().join("store").display()
+    );
+    fs::write(other.path().join("pipeline.toml"), pipeline).unwrap();
+    fs::write(other.path().join(".gitignore"), "d\ncache\nruns\nstore\n").unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let done = deadline::output(Command::new(program).args(args).current_dir(other.path()));
+        check(done.status.success(), String::from_utf8_lossy(&done.stderr))
+    };
+    let commit = || {
+        run("git", &["add", "-A"])?;
+        run("git", &["-c", "user.name=t", "-c", "user.email=t@x", "commit", "-qm", "x"])
+    };
+    run("git", &["init", "-q"])?;
+    for command in ["run", "push"] {
+        run(env!("CARGO_BIN_EXE_repro"), &[command])?;
+    }
+    commit()?;
+    // What is in the cache of the other project would not travel.
+    fs::remove_dir_all(other.path().join("cache")).unwrap();
+    let server = &setting.spec.url[..setting.spec.url.match_indices('/').nth(2).unwrap().0];
+    let url = format!("{server}{}", other.path().display());
+    let project = Project::new(setting);
+    project.expect(0, &["import", &url, "d"])?;
+    check(project.read("d/x") == b"1\n", "the file differs")?;
+    project.expect(0, &["update", "--check"])?;
+    fs::write(other.path().join("note"), "2\n").unwrap();
+    commit()?;
+    project.expect(0, &["update", "--check"])?;
+    project.expect(0, &["get", &url, "note"])?;
+    check(project.read("note") == b"2\n", "the file differs")?;
+    // A server that does not exist.
+    let said = project.expect(3, &["get", "ssh://127.0.0.1:1/x", "d", "-o", "e"])?;
+    check(said.contains("hint: `git ls-remote ssh://127.0.0.1:1/x`"), said)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use repro::pipeline::{Auto, RemoteSpec};
+use repro::pipeline::RemoteSpec;
 use repro::remote::{Backend, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
@@ -50,25 +50,14 @@ impl Suite {
             Suite::Observed => elsewhere::OBSERVED.to_vec(),
             Suite::NoCredentials => vec![("no credentials", operations::denied as Test)],
             Suite::Faults => faults::ALL.to_vec(),
-            Suite::Ssh => ssh::ALL.to_vec(),
+            Suite::Ssh => [ssh::ALL, elsewhere::BY_SSH].concat(),
         }
     }
 }
 
 impl Setting {
     pub fn new(suite: Suite, url: &str) -> Setting {
-        let spec = RemoteSpec {
-            name: "lab".to_owned(),
-            url: url.to_owned(),
-            is_default: false,
-            auto: Auto::Off,
-            region: None,
-            endpoint: None,
-            profile: None,
-            path_style: None,
-            jobs: None,
-            timeout: None,
-        };
+        let spec = RemoteSpec::new("lab", url);
         Setting { suite, spec, variables: Vec::new(), home: PathBuf::from("/nonexistent") }
     }
 

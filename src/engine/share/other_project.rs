@@ -5,39 +5,38 @@
 //!
 //! The nearest `pipeline.lock` on the way to a path that has an out there names the content. It is
 //! completed in the cache of this project, from the cache of the other one if it is on this
-//! machine, and then from each of its remotes. What no store has, or no lock names, may be a file
-//! in git. All arrives by digest: objects by those in the lock, files of git by git's.
+//! machine, and then from each of its remotes. Anything else is a file of git, or a folder of its
+//! files with the outs that locks have in it. All arrives by digest: objects by those in the lock,
+//! files of git by git's.
 
-use std::cell::OnceCell;
-use std::collections::HashSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod outs;
+mod stores;
+mod wanted;
 
-use super::exchange::Exchange;
+use std::collections::HashMap;
+
+use self::outs::{FoundOut, Meant};
+use self::stores::Stores;
+use self::wanted::Wanted;
 use super::reach::{Depth, reach};
-use super::remotes_folder;
 use crate::cache::Cache;
 use crate::digest::{Content, Digest};
-use crate::engine::{Project, elsewhere, open_cache};
+use crate::engine::{Project, elsewhere};
 use crate::error::{Error, Result, did_you_mean};
-use crate::pipeline::{
-    FILE, Location, ProjectOrigin, RemoteSpec, StageName, own_variable, parse_remotes,
-};
+use crate::pipeline::{ProjectOrigin, StageName};
 use crate::plan::tree::Tree;
-use crate::plan::{Lock, lock};
-use crate::remote::repository::{Entry, EntryKind, Repository, short};
-use crate::remote::{Meter, Remote, location};
-use crate::repo_path::RepoPath;
+use crate::remote::Meter;
+use crate::remote::repository::{Entry, EntryKind, Repository};
 
-/// Maximum number of names in a hint.
-const MOST_LISTED: usize = 10;
+/// The first bytes of a file that stands for one which git-lfs keeps.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// The source of a content in another project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Maker {
     /// An out of a stage, or a part of it.
     Stage(StageName),
-    /// A file or folder that git tracks.
+    /// A file or folder that git tracks, with the outs in it.
     Git,
 }
 
@@ -75,117 +74,76 @@ pub fn provide(
         Some(commit) => commit.to_owned(),
         None => repository.resolve(origin.rev.as_deref())?,
     };
-    repository.need(&commit)?;
+    repository.need(&commit).map_err(|error| match (pinned, &error.hint) {
+        (Some(_), None) => error.hint(
+            "`repro update` moves to a commit that exists; `repro pull` brings the content, if a \
+             remote of this project has it",
+        ),
+        _ => error,
+    })?;
     let wanted = Wanted { project, origin, repository: &repository, commit: &commit, meter };
-    let (content, maker) = wanted.find()?;
+    let (content, maker) = wanted.provide()?;
     project.cache.sync()?;
     Ok(Provided { content, commit, maker })
 }
 
-/// A path of another project at a commit.
-struct Wanted<'a> {
-    project: &'a Project,
-    origin: &'a ProjectOrigin,
-    repository: &'a Repository,
-    commit: &'a str,
-    meter: &'a Meter,
-}
-
-impl fmt::Display for Wanted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` at {}", self.origin.repo, short(self.commit))
-    }
-}
-
-/// An out that is the wanted path or contains it.
-struct FoundOut {
-    /// The folder of its project in the repository.
-    folder: String,
-    stage: StageName,
-    out: RepoPath,
-    content: Content,
-    /// The wanted path inside the out, by name.
-    below: Vec<String>,
+/// Reports whether an origin has the same content at two commits, without fetching it.
+///
+/// # Errors
+/// The path does not exist at the new commit, or the repository cannot be read.
+pub fn is_same(
+    project: &Project,
+    origin: &ProjectOrigin,
+    repository: &Repository,
+    (old, new): (&str, &str),
+) -> Result<bool> {
+    let meter = Meter::default();
+    let meant = |commit: &str| {
+        repository.need(commit)?;
+        Wanted { project, origin, repository, commit, meter: &meter }.meant()
+    };
+    let new = meant(new)?;
+    // The old commit may be gone.
+    Ok(meant(old).is_ok_and(|old| old == new))
 }
 
 impl Wanted<'_> {
-    fn find(&self) -> Result<(Content, Maker)> {
-        let in_git = self.repository.entry(self.commit, self.origin.path.as_str())?;
-        let mut known = Vec::new();
-        let Some(found) = self.out(&mut known)? else {
-            let entry = in_git.ok_or_else(|| self.not_found(&known))?;
-            return Ok((self.tracked(&entry)?, Maker::Git));
-        };
-        let completed = self.complete(&found);
-        match (completed, in_git) {
-            (Ok(content), _) => Ok((content, Maker::Stage(found.stage))),
-            // An out that is not in the cache but in git, as metrics often are.
-            (Err(error), Some(entry)) => {
-                let content = self.tracked(&entry)?;
-                let is_out = found.below.is_empty() && content == found.content;
-                if is_out { Ok((content, Maker::Stage(found.stage))) } else { Err(error) }
-            }
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    /// Returns the out of the nearest project; `known` receives the paths of all outs.
-    fn out(&self, known: &mut Vec<String>) -> Result<Option<FoundOut>> {
-        let path = &self.origin.path;
-        let above = path.ancestors().map(|above| format!("{above}/"));
-        for folder in above.chain([String::new()]) {
-            let at = format!("{folder}{}", lock::FILE);
-            let Some(entry) = self.repository.entry(self.commit, &at)? else { continue };
-            let text = self.repository.read(&entry.id)?;
-            let lock = Lock::decode(&String::from_utf8_lossy(&text)).map_err(|bad| {
-                Error::usage(format!("{at}:{} of {self}: {}", bad.line, bad.what))
-            })?;
-            let inside = RepoPath::parse(&path.as_str()[folder.len()..])
-                .unwrap_or_else(|bad| panic!("BUG: {bad}"));
-            for (stage, trace) in &lock.stages {
-                for (out, content) in &trace.outs {
-                    if out.contains(&inside) {
-                        let below = inside.strip_prefix(out).into_iter();
-                        let below = below.flat_map(|below| below.split('/'));
-                        return Ok(Some(FoundOut {
-                            below: below
-                                .filter(|name| !name.is_empty())
-                                .map(str::to_owned)
-                                .collect(),
-                            stage: stage.clone(),
-                            out: out.clone(),
-                            content: *content,
-                            folder,
-                        }));
+    fn provide(&self) -> Result<(Content, Maker)> {
+        match self.meant()? {
+            Meant::Out { out, below, in_git } => {
+                let error = match (self.complete(&out, &below), in_git) {
+                    (Ok(content), _) => return Ok((content, Maker::Stage(out.stage))),
+                    (Err(error), None) => return Err(error),
+                    // An out that is not in the cache but in git, as metrics often are.
+                    (Err(error), Some(entry)) if below.is_empty() => {
+                        if self.tracked(&entry)? == out.content {
+                            return Ok((out.content, Maker::Stage(out.stage)));
+                        }
+                        error
                     }
-                    known.push(format!("{folder}{out}"));
+                    (Err(error), Some(_)) => error,
+                };
+                Err(error)
+            }
+            Meant::File(entry) => Ok((self.tracked(&entry)?, Maker::Git)),
+            Meant::Folder { files, outs } => {
+                let mut parts = self.contents(files)?;
+                for (path, out) in outs {
+                    parts.push((path, self.complete(&out, &[])?));
                 }
-            }
-        }
-        Ok(None)
-    }
-
-    fn not_found(&self, known: &[String]) -> Error {
-        let path = &self.origin.path;
-        let error = Error::missing(format!("{self} has neither an out nor a file `{path}`"));
-        match did_you_mean(path.as_str(), known.iter().map(String::as_str)) {
-            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None if known.is_empty() => error.hint("paths start at the top of the repository"),
-            None => {
-                let more = if known.len() > MOST_LISTED { ", …" } else { "" };
-                let names = known[..known.len().min(MOST_LISTED)].join(", ");
-                error.hint(format!("its outs are {names}{more}"))
+                parts.sort_by(|(a, _), (b, _)| a.cmp(b));
+                Ok((self.folder(&parts)?, Maker::Git))
             }
         }
     }
 
-    /// Brings the wanted part of an out into the cache.
-    fn complete(&self, found: &FoundOut) -> Result<Content> {
+    /// Brings the part `below` of an out into the cache.
+    fn complete(&self, found: &FoundOut, below: &[String]) -> Result<Content> {
         let cache = &self.project.cache;
         let stores = Stores::new(self, found);
         let mut content = found.content;
         let mut folder = found.out.clone();
-        for name in &found.below {
+        for name in below {
             let Content::Tree(digest) = content else {
                 return Err(Error::usage(format!("`{folder}` of {self} is not a folder")));
             };
@@ -221,207 +179,93 @@ impl Wanted<'_> {
         Ok(content)
     }
 
-    /// Brings what git tracks into the cache.
+    /// Brings a file or folder that git tracks into the cache.
     fn tracked(&self, entry: &Entry) -> Result<Content> {
-        let cache = &self.project.cache;
-        let files = match entry.kind {
-            EntryKind::Folder => self.repository.files(&entry.id)?,
-            EntryKind::Submodule => {
-                return Err(Error::usage(format!(
-                    "`{}` of {self} is a submodule",
-                    self.origin.path
-                ))
-                .hint("name the repository of the submodule"));
-            }
-            _ => vec![Entry { path: String::new(), ..entry.clone() }],
+        let path = &self.origin.path;
+        let refused = |what: &str, hint: &str| {
+            Err(Error::usage(format!("`{path}` of {self} is a {what}")).hint(hint))
         };
-        let files: Vec<Entry> =
-            files.into_iter().filter(|file| file.kind != EntryKind::Submodule).collect();
-        let ids: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
-        let mut contents = Vec::new();
+        match entry.kind {
+            EntryKind::Folder => self.folder(&self.contents(self.files(&entry.id)?)?),
+            EntryKind::Submodule => refused("submodule", "name the repository of the submodule"),
+            EntryKind::Link => refused("link, not a file", "name the file that it leads to"),
+            EntryKind::File | EntryKind::Executable => {
+                let contents = self.contents(vec![entry.clone()])?;
+                let [(_, content)] = &contents[..] else {
+                    panic!("BUG: a file of git without content")
+                };
+                Ok(*content)
+            }
+        }
+    }
+
+    /// Brings files of git into the cache, and returns the content of each with its path.
+    fn contents(&self, files: Vec<Entry>) -> Result<Vec<(String, Content)>> {
+        let cache = &self.project.cache;
+        let mut ids: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut digests = HashMap::new();
         self.repository.read_all(&ids, |position, bytes| {
-            let digest = cache.put_bytes(&bytes)?;
-            contents.push(match files[position].kind {
+            if bytes.starts_with(LFS_POINTER) {
+                return Err(self.in_lfs(files.iter().find(|file| file.id == ids[position])));
+            }
+            digests.insert(ids[position], cache.put_bytes(&bytes)?);
+            Ok(())
+        })?;
+        let content = |file: &Entry| {
+            let digest = digests[file.id.as_str()];
+            let content = match file.kind {
                 EntryKind::Executable => Content::Executable(digest),
                 EntryKind::Link => Content::Link(digest),
                 _ => Content::File(digest),
-            });
-            Ok(())
-        })?;
-        match (entry.kind, &contents[..]) {
-            (EntryKind::Folder, _) => {
-                let paths = files.iter().map(|file| file.path.as_str());
-                folder(cache, paths.zip(contents.iter().copied()).collect())
-            }
-            (EntryKind::Link, _) => {
-                Err(Error::usage(format!("`{}` of {self} is a link, not a file", self.origin.path))
-                    .hint("name the file that it leads to"))
-            }
-            (_, [content]) => Ok(*content),
-            _ => panic!("BUG: a file of git without content"),
-        }
+            };
+            (file.path.clone(), content)
+        };
+        Ok(files.iter().map(content).collect())
+    }
+
+    /// Stores a folder with these contents, which are sorted by path.
+    fn folder(&self, parts: &[(String, Content)]) -> Result<Content> {
+        let parts = parts.iter().map(|(path, content)| (path.as_str(), *content));
+        folder(&self.project.cache, parts.collect()).map_err(|error| self.not_taken(error))
+    }
+
+    fn in_lfs(&self, file: Option<&Entry>) -> Error {
+        let top = &self.origin.path;
+        let path = match file.map(|file| file.path.as_str()) {
+            Some(inside) if inside != top.as_str() => top.join(inside),
+            _ => top.clone(),
+        };
+        Error::usage(format!("`{path}` of {self} is kept by git-lfs"))
+            .because("git has only a pointer to it")
+            .hint("clone the repository with git-lfs, and `repro add` the file")
     }
 }
 
-/// Stores the trees of a folder with these files, which are sorted by path.
-fn folder(cache: &Cache, files: Vec<(&str, Content)>) -> Result<Content> {
+/// Stores the trees of a folder with these contents, which are sorted by path.
+fn folder(cache: &Cache, parts: Vec<(&str, Content)>) -> Result<Content> {
     let mut tree = Tree::default();
     let mut inside: Vec<(&str, Vec<(&str, Content)>)> = Vec::new();
-    for (path, content) in files {
+    let twice = |name: &str| {
+        Error::usage(format!("it has `{name}` twice")).hint("name the files in it one by one")
+    };
+    for (path, content) in parts {
         match path.split_once('/') {
-            None => drop(tree.entries.insert(path.into(), content)),
+            None => match tree.entries.insert(path.into(), content) {
+                None => {}
+                Some(_) => return Err(twice(path)),
+            },
             Some((name, rest)) => match inside.last_mut().filter(|(last, _)| *last == name) {
-                Some((_, files)) => files.push((rest, content)),
+                Some((_, parts)) => parts.push((rest, content)),
                 None => inside.push((name, vec![(rest, content)])),
             },
         }
     }
-    for (name, files) in inside {
-        tree.entries.insert(name.into(), folder(cache, files)?);
+    for (name, parts) in inside {
+        if tree.entries.insert(name.into(), folder(cache, parts)?).is_some() {
+            return Err(twice(name));
+        }
     }
     Ok(Content::Tree(cache.put_bytes(&tree.encode())?))
-}
-
-/// A place that may have objects of the other project.
-enum Store {
-    /// The cache of this project.
-    Own,
-    /// The cache of the other project on this machine.
-    Cache(Cache),
-    Remote(Box<Remote>),
-}
-
-impl Store {
-    /// Copies those of the objects that it has into `cache`.
-    fn bring(&self, cache: &Cache, digests: &[Digest], meter: &Meter) -> Result<()> {
-        match self {
-            Store::Own => {}
-            Store::Cache(other) => {
-                for digest in digests.iter().filter(|digest| other.has(digest)) {
-                    // A damaged object is one that the next store may have.
-                    let _ = cache.put_file(&other.object_path(digest), digest);
-                }
-            }
-            Store::Remote(remote) => {
-                let fetched = remote.download(digests, &Exchange(cache), meter);
-                if let Some(error) = fetched.failed {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The stores of the other project, in the order in which they are asked.
-struct Stores<'a> {
-    wanted: &'a Wanted<'a>,
-    found: &'a FoundOut,
-    /// The root of the other project, if it is on this machine.
-    place: Option<PathBuf>,
-    remotes: OnceCell<Vec<(String, Result<Store>)>>,
-}
-
-impl<'a> Stores<'a> {
-    fn new(wanted: &'a Wanted<'a>, found: &'a FoundOut) -> Stores<'a> {
-        let place = wanted.repository.place(&wanted.project.root);
-        let place = place.map(|top| top.join(&found.folder).components().collect());
-        Stores { wanted, found, place, remotes: OnceCell::new() }
-    }
-
-    /// Calls `work` with one store after the other until it returns `true`.
-    fn each(&self, mut work: impl FnMut(&Store) -> Result<bool>) -> Result<()> {
-        if work(&Store::Own)? {
-            return Ok(());
-        }
-        let root = self.place.as_ref().filter(|root| root.join(FILE).is_file());
-        if let Some(Ok(cache)) = root.map(|root| open_cache(root))
-            && work(&Store::Cache(cache))?
-        {
-            return Ok(());
-        }
-        let mut errors = Vec::new();
-        for (name, store) in self.remotes()? {
-            if self.wanted.meter.is_stopped() {
-                return Err(Error::environment("the transfer was stopped"));
-            }
-            match store.as_ref().map(&mut work) {
-                Ok(Ok(true)) => return Ok(()),
-                Ok(Ok(false)) => errors.push(Error::damaged(format!("remote `{name}` lacks it"))),
-                Ok(Err(error)) => errors.push(error),
-                Err(error) => errors.push(error.clone()),
-            }
-        }
-        Err(self.lacking(errors))
-    }
-
-    /// Opens the remotes that the other project declares at the commit, the default first.
-    fn remotes(&self) -> Result<&Vec<(String, Result<Store>)>> {
-        if let Some(remotes) = self.remotes.get() {
-            return Ok(remotes);
-        }
-        let Wanted { repository, commit, .. } = self.wanted;
-        let at = format!("{}{FILE}", self.found.folder);
-        let mut specs = match repository.entry(commit, &at)? {
-            None => Vec::new(),
-            Some(entry) => {
-                let text = repository.read(&entry.id)?;
-                parse_remotes(&String::from_utf8_lossy(&text)).map_err(|problems| {
-                    let error = crate::pipeline::problem::report(problems);
-                    Error { what: format!("{} of {}", error.what, self.wanted), ..error }
-                })?
-            }
-        };
-        specs.sort_by_key(|spec| !spec.is_default);
-        let remotes = specs.iter().map(|spec| (spec.name.clone(), self.open(spec))).collect();
-        Ok(self.remotes.get_or_init(|| remotes))
-    }
-
-    fn open(&self, spec: &RemoteSpec) -> Result<Store> {
-        let project = self.wanted.project;
-        let root: &Path = match (location(spec)?, &self.place) {
-            (_, Some(place)) => place,
-            // A path in a variable is one of this machine.
-            ((_, Some(_)), None) => &project.root,
-            ((Location::Folder(path), None), None)
-                if !path.starts_with('/') && !path.starts_with("~/") =>
-            {
-                let what = format!(
-                    "remote `{}` of {} is the folder `{path}`, relative to that project",
-                    spec.name, self.wanted
-                );
-                return Err(Error::usage(what).hint(format!(
-                    "set {} to the place of the remote",
-                    own_variable(&spec.name, "URL")
-                )));
-            }
-            _ => &project.root,
-        };
-        let mut remote = Remote::open(spec, root, &remotes_folder(project))?;
-        remote.refresh()?;
-        Ok(Store::Remote(Box::new(remote)))
-    }
-
-    /// Returns the error for objects that no store has.
-    fn lacking(&self, errors: Vec<Error>) -> Error {
-        let FoundOut { out, stage, .. } = self.found;
-        let what =
-            format!("nobody has all of `{out}`, an out of stage `{stage}` of {}", self.wanted);
-        let push = "`repro push` in that project sends it to a remote";
-        let hint = match errors.iter().find_map(|error| error.hint.clone()) {
-            Some(hint) => hint,
-            None if errors.is_empty() => {
-                format!("declare a remote in that project; {push}")
-            }
-            None => push.to_owned(),
-        };
-        let causes: HashSet<String> = errors.iter().map(Error::to_string).collect();
-        let error = Error::damaged(what).hint(hint);
-        let mut causes: Vec<String> = causes.into_iter().collect();
-        causes.sort();
-        match causes.is_empty() {
-            true => error.because("it declares no remote"),
-            false => causes.into_iter().fold(error, Error::because),
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::pipeline::{Auto, Location, RemoteSpec, Url};
+use crate::pipeline::{Location, RemoteSpec, Url};
 use crate::remote::backend::{Backend, Fault};
 use crate::remote::fault::is_without_credentials;
 use crate::remote::location::{location, open_at};
@@ -81,7 +81,7 @@ fn settings(url: &Url, at: &Location, declared: &[RemoteSpec]) -> Result<RemoteS
     let path = url.store_path();
     let mut best: Vec<(usize, &RemoteSpec)> = Vec::new();
     for spec in declared {
-        let Some(prefix) = Location::parse(&spec.url).ok().and_then(|of| within(&of, at)) else {
+        let Some(prefix) = Location::parse(&spec.url).ok().and_then(|of| of.within(at)) else {
             continue;
         };
         let below =
@@ -96,7 +96,8 @@ fn settings(url: &Url, at: &Location, declared: &[RemoteSpec]) -> Result<RemoteS
         }
     }
     match best[..] {
-        [] => Ok(undeclared(url.as_str())),
+        // Without a name, it has no variables.
+        [] => Ok(RemoteSpec::new("", url.as_str())),
         [(_, first), ref others @ ..] => match others.iter().find(|(_, it)| differ(first, it)) {
             None => Ok(first.clone()),
             Some((_, other)) => Err(Error::usage(format!(
@@ -105,28 +106,6 @@ fn settings(url: &Url, at: &Location, declared: &[RemoteSpec]) -> Result<RemoteS
             ))
             .hint("write `remote://NAME/PATH`, where PATH is below the `url` of the remote")),
         },
-    }
-}
-
-/// Returns the path of a remote in the store at `at`; `None` if it is in another store.
-fn within(of: &Location, at: &Location) -> Option<String> {
-    match (of, at) {
-        (Location::S3 { bucket, prefix }, Location::S3 { bucket: other, .. })
-        | (Location::Gcs { bucket, prefix }, Location::Gcs { bucket: other, .. })
-        | (
-            Location::Azure { container: bucket, prefix },
-            Location::Azure { container: other, .. },
-        ) => (bucket == other).then(|| prefix.clone()),
-        (Location::WebDav { origin, path }, Location::WebDav { origin: other, .. }) => {
-            (origin == other).then(|| path.clone())
-        }
-        (Location::Sftp(place), Location::Sftp(other)) => {
-            let of = |place: &crate::pipeline::SshPlace| {
-                (place.user.clone(), place.host.clone(), place.port)
-            };
-            (of(place) == of(other)).then(|| place.path.trim_matches('/').to_owned())
-        }
-        _ => None,
     }
 }
 
@@ -139,29 +118,13 @@ fn differ(one: &RemoteSpec, other: &RemoteSpec) -> bool {
     of(one) != of(other)
 }
 
-/// Returns the settings of a place that no remote has.
-fn undeclared(url: &str) -> RemoteSpec {
-    RemoteSpec {
-        name: String::new(),
-        url: url.to_owned(),
-        is_default: false,
-        auto: Auto::Off,
-        region: None,
-        endpoint: None,
-        profile: None,
-        path_style: None,
-        jobs: None,
-        timeout: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn spec(name: &str, url: &str, endpoint: Option<&str>) -> RemoteSpec {
         let endpoint = endpoint.map(str::to_owned);
-        RemoteSpec { name: name.to_owned(), endpoint, ..undeclared(url) }
+        RemoteSpec { endpoint, ..RemoteSpec::new(name, url) }
     }
 
     #[test]
