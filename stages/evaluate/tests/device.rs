@@ -12,7 +12,8 @@ use model::split::{self, Part};
 
 /// Writes an untrained model, and eight held-out clips of 32 × 32 in two classes.
 fn project(root: &Path, model: Architecture) {
-    let config = NetworkConfig { model, input: [1, 32, 32], classes: 2, dropout: 0.5 };
+    let config =
+        NetworkConfig { model, input: [1, 32, 32], classes: 2, dropout: 0.5, statistics: false };
     initial_weights(&config, 1).unwrap().write(root.join("models/genre.mpk")).unwrap();
     let labels = ["a", "b"].map(str::to_owned);
     Manifest::new(labels.to_vec(), config).unwrap().write(root.join("models/genre.json")).unwrap();

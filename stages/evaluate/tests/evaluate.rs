@@ -17,6 +17,7 @@ fn project(root: &Path) {
         input: [1, 12, 12],
         classes: 2,
         dropout: 0.5,
+        statistics: false,
     };
     let mut weights = initial_weights(&config, 1).unwrap();
     weights.insert("linear2.weight", vec![256, 2], vec![0.0; 512]);

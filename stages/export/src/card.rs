@@ -46,6 +46,10 @@ impl Card<'_> {
             }
             Architecture::ResNet => "A residual network",
         };
+        let statistics = match network.statistics {
+            true => " and a linear classifier of statistics over time",
+            false => "",
+        };
         let [channels, rows, columns] = network.input;
         let columns = match network.model {
             Architecture::Baseline => columns.to_string(),
@@ -53,7 +57,7 @@ impl Card<'_> {
         };
         let mut text = format!(
             "# Audio classifier ({} classes)\n\n\
-             {kind} with {} weights. BLAKE3 digest of the weights file: `{}`.\n\n\
+             {kind}{statistics} with {} weights. BLAKE3 digest of the weights file: `{}`.\n\n\
              | file | input | outputs |\n|---|---|---|\n\
              | `genre.onnx` | `spectrograms` [N, {channels}, {rows}, {columns}], computed with the \
              params below | `logits`, `probabilities` [N, {0}] |\n",

@@ -131,7 +131,8 @@ mod tests {
 
     /// Returns a network after a few batches, with running statistics unlike the initial ones.
     fn trained(model: Architecture, input: [usize; 3], classes: usize) -> Network {
-        let config = NetworkConfig { model, input, classes, dropout: 0.5 };
+        let statistics = model == Architecture::ResNet;
+        let config = NetworkConfig { model, input, classes, dropout: 0.5, statistics };
         let device = Device::flex().autodiff();
         let mut network =
             Trainable::new(&config, &initial_weights(&config, 3).unwrap(), &device).unwrap();
@@ -144,7 +145,13 @@ mod tests {
             let mask = network.dropout_mask(4, &mut random, &device);
             let _ = network.forward(Tensor::from_data(images, &device), mask);
         }
-        Network::new(&config, &network.weights().unwrap(), &Device::flex()).unwrap()
+        let mut weights = network.weights().unwrap();
+        if statistics {
+            let count = weights.get("statistics.norm.bias").unwrap().values.len();
+            weights.insert("statistics.norm.running_mean", vec![count], vec![6.0; count]);
+            weights.insert("statistics.norm.running_var", vec![count], vec![50.0; count]);
+        }
+        Network::new(&config, &weights, &Device::flex()).unwrap()
     }
 
     fn file(config: &NetworkConfig, weights: &Weights) -> Vec<u8> {

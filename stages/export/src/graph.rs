@@ -11,11 +11,14 @@ use model::config::{
 use model::weights::Weights;
 use onnx::graph::{Attribute, Dim, Graph};
 use onnx::names::{INPUT, LOGITS, PROBABILITIES};
+use onnx::statistics::{self, STATISTICS_LOGITS};
 
 use crate::frontend;
 
 /// Batch dimension.
 const BATCH: Dim = Dim::Symbol("N");
+/// Logits without those of the statistics.
+const NETWORK_LOGITS: &str = "network.logits";
 
 /// Builds the graph that takes spectrograms.
 ///
@@ -60,9 +63,17 @@ fn network(graph: &mut Graph, config: &NetworkConfig, weights: &Weights) -> Resu
         let tensor = weights.get(&name)?;
         graph.constant(&name, &tensor.shape, &tensor.values);
     }
+    let [channels, height, _] = config.input;
+    if config.statistics {
+        statistics::add(graph, [channels, height]);
+    }
+    let logits = if config.statistics { NETWORK_LOGITS } else { LOGITS };
     match config.model {
-        Architecture::Baseline => baseline(graph),
-        Architecture::ResNet => resnet(graph),
+        Architecture::Baseline => baseline(graph, logits),
+        Architecture::ResNet => resnet(graph, logits),
+    }
+    if config.statistics {
+        graph.node("Add", &[logits, STATISTICS_LOGITS], LOGITS, &[]);
     }
     graph.node("Softmax", &[LOGITS], PROBABILITIES, &[("axis", Attribute::Int(-1))]);
     let classes = Dim::Size(config.classes);
@@ -71,14 +82,14 @@ fn network(graph: &mut Graph, config: &NetworkConfig, weights: &Weights) -> Resu
     Ok(())
 }
 
-fn baseline(graph: &mut Graph) {
+fn baseline(graph: &mut Graph, logits: &str) {
     let pooled = baseline_block(graph, 1, INPUT, PADDING);
     let pooled = baseline_block(graph, 2, &pooled, 0);
     graph.node("Flatten", &[&pooled], "flat", &[("axis", Attribute::Int(1))]);
     gemm(graph, "linear1", "flat", "hidden");
     norm(graph, "norm3", "hidden");
     let hidden = leaky_relu(graph, 3);
-    gemm(graph, "linear2", &hidden, LOGITS);
+    gemm(graph, "linear2", &hidden, logits);
 }
 
 /// Adds a convolution, batch norm, leaky ReLU and max-pool.
@@ -100,7 +111,7 @@ fn leaky_relu(graph: &mut Graph, number: usize) -> String {
     leaky
 }
 
-fn resnet(graph: &mut Graph) {
+fn resnet(graph: &mut Graph, logits: &str) {
     norm(graph, "input_norm", INPUT);
     let stem = normed(graph, "stem", "input_norm", RESNET_KERNEL, 2);
     let mut last = relu(graph, &stem);
@@ -109,7 +120,7 @@ fn resnet(graph: &mut Graph) {
     }
     graph.node("GlobalAveragePool", &[&last], "mean", &[]);
     graph.node("Flatten", &["mean"], "flat", &[("axis", Attribute::Int(1))]);
-    gemm(graph, "linear", "flat", LOGITS);
+    gemm(graph, "linear", "flat", logits);
 }
 
 fn residual_block(graph: &mut Graph, name: &str, input: &str) -> String {

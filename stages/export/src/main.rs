@@ -14,6 +14,7 @@ use features::SpectrogramParams;
 use kit::files;
 use model::burn::tensor::Device;
 use model::checkpoint::{self, Manifest};
+use model::config::STATISTICS_NORM;
 use model::dataset::{Clip, Dataset};
 use model::network::Network;
 use model::split::{self, Part};
@@ -188,7 +189,7 @@ fn card(
 ) -> Result<String> {
     // The running statistics of a batch norm are computed, not trained.
     let mut tensors = trained.manifest.network.tensors()?;
-    tensors.retain(|(name, _)| !name.contains(".running_"));
+    tensors.retain(|(name, _)| !name.contains(".running_") && !name.starts_with(STATISTICS_NORM));
     let card = Card {
         manifest: &trained.manifest,
         weights: tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),

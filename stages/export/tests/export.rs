@@ -18,6 +18,7 @@ fn project(root: &Path, change: impl Fn(&mut Weights)) {
         input: [1, 12, 12],
         classes: 2,
         dropout: 0.5,
+        statistics: false,
     };
     let mut weights = initial_weights(&config, 1).unwrap();
     change(&mut weights);

@@ -121,6 +121,7 @@ impl Case {
             input: [1, rows, columns],
             classes: 4,
             dropout: 0.5,
+            statistics: self.model == Architecture::ResNet,
         };
         let weights = initial_weights(&config, 5).unwrap();
         self.project(root, &config, &weights, &arrays[0].data);

@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! plan → compiled → level → simd
+//!      → statistics
 //! ```
 
 pub mod compiled;
 mod level;
 pub mod plan;
 mod simd;
+pub mod statistics;

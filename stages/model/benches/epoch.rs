@@ -62,8 +62,13 @@ struct Ours {
 
 impl Ours {
     fn new(model: Architecture) -> Ours {
-        let config =
-            NetworkConfig { model, input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
+        let config = NetworkConfig {
+            model,
+            input: [1, SIDE, SIDE],
+            classes: CLASSES,
+            dropout: 0.5,
+            statistics: false,
+        };
         let device = Device::flex().autodiff();
         let network =
             Trainable::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();

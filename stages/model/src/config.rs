@@ -1,6 +1,7 @@
 //! Network configuration: architecture, input and output sizes, and the shapes of all tensors.
 
 use anyhow::{Result, ensure};
+use inference::statistics;
 use serde::{Deserialize, Serialize};
 
 /// Kernel size of both baseline convolutions.
@@ -19,6 +20,10 @@ pub const LEAKY_SLOPE: f64 = 0.01;
 pub const RESNET_CHANNELS: [usize; 4] = [16, 32, 64, 128];
 /// Kernel size of the residual network, except for the 1×1 shortcuts.
 pub const RESNET_KERNEL: usize = 3;
+/// Layer that normalises the statistics of a clip.
+pub const STATISTICS_NORM: &str = "statistics.norm";
+/// Layer that classifies the normalised statistics.
+pub const STATISTICS_LINEAR: &str = "statistics.linear";
 /// ε that batch norm adds to the variance, as in PyTorch.
 pub const NORM_EPSILON: f64 = 1e-5;
 
@@ -46,6 +51,10 @@ pub struct NetworkConfig {
     pub classes: usize,
     /// Dropout probability of the hidden activations in training, in [0, 1).
     pub dropout: f64,
+    /// Adds the logits of a linear classifier of statistics over time; older files lack the field
+    /// and mean `false`.
+    #[serde(default)]
+    pub statistics: bool,
 }
 
 impl NetworkConfig {
@@ -100,10 +109,17 @@ impl NetworkConfig {
             "param `train.dropout` must be at least 0 and below 1, not {}",
             self.dropout
         );
-        match self.model {
+        let mut list = match self.model {
             Architecture::Baseline => self.baseline_tensors(),
             Architecture::ResNet => self.resnet_tensors(),
+        }?;
+        if self.statistics {
+            let count = statistics::count([self.input[0], self.input[1]]);
+            let mut more = TensorList::default();
+            more.norm(STATISTICS_NORM, count).linear(STATISTICS_LINEAR, count, classes);
+            list.extend(more.0);
         }
+        Ok(list)
     }
 
     fn baseline_tensors(&self) -> Result<Vec<(String, Vec<usize>)>> {
@@ -189,6 +205,7 @@ mod tests {
             input: [1, height, width],
             classes: 10,
             dropout: 0.5,
+            statistics: false,
         }
     }
 
@@ -218,6 +235,17 @@ mod tests {
         // Norm 2, stem 144 + 32, blocks 14 528 + 57 728 + 230 144 (three convolutions and three
         // batch norms each), linear 1290. PyTorch has the same count.
         assert_eq!(trained(Architecture::ResNet), 303_868);
+    }
+
+    #[test]
+    fn tensors_of_statistics_come_last() {
+        let without = NetworkConfig { model: Architecture::ResNet, ..config(64, 128) };
+        let with = NetworkConfig { statistics: true, ..without.clone() }.tensors().unwrap();
+        let (first, last) = with.split_at(with.len() - 6);
+        assert_eq!(first, without.tensors().unwrap());
+        // 64 means, 63 steps, and 6 scales of 64 changes.
+        let shapes: Vec<&[usize]> = last.iter().map(|(_, shape)| &shape[..]).collect();
+        assert_eq!(shapes, [&[511][..], &[511], &[511], &[511], &[511, 10], &[10]]);
     }
 
     #[test]

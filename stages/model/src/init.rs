@@ -53,7 +53,7 @@ mod tests {
     use crate::config::Architecture;
 
     fn config(model: Architecture, side: usize) -> NetworkConfig {
-        NetworkConfig { model, input: [1, side, side], classes: 3, dropout: 0.5 }
+        NetworkConfig { model, input: [1, side, side], classes: 3, dropout: 0.5, statistics: false }
     }
 
     #[test]

@@ -5,11 +5,14 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use inference::compiled::Compiled;
+use inference::plan::NO_ACTIVATION;
+use inference::statistics::Classifier;
 use kernels::on_device::OnDevice;
 
-use crate::config::{Architecture, NetworkConfig};
+use crate::config::{Architecture, NetworkConfig, STATISTICS_LINEAR, STATISTICS_NORM};
 use crate::dataset::Dataset;
 use crate::device::to_host;
+use crate::folded::Folded;
 use crate::weights::Weights;
 use crate::{baseline, resnet};
 
@@ -23,6 +26,7 @@ const EVALUATION_BATCH: usize = 32;
 #[derive(Debug)]
 pub struct Network {
     layers: Layers,
+    statistics: Option<Classifier>,
     config: NetworkConfig,
     weights: Weights,
 }
@@ -49,7 +53,8 @@ impl Network {
             true => Layers::Processor(Compiled::new(&plan)),
             false => Layers::Device(OnDevice::new(&plan, device), device.clone()),
         };
-        Ok(Network { layers, config: config.clone(), weights: weights.clone() })
+        let statistics = config.statistics.then(|| statistics(config, weights)).transpose()?;
+        Ok(Network { layers, statistics, config: config.clone(), weights: weights.clone() })
     }
 
     /// Returns the configuration the network was built from.
@@ -82,12 +87,17 @@ impl Network {
             found > 0 && product == Some(found),
             "{found} values do not make {count} clips of the shape {clip:?}"
         );
-        match &self.layers {
-            Layers::Processor(layers) => Ok(layers.run(&values, [shape[2], shape[3]])),
+        let mut logits = match &self.layers {
+            Layers::Processor(layers) => layers.run(&values, [shape[2], shape[3]]),
             Layers::Device(layers, device) => {
-                to_host(layers.forward(Tensor::from_data(TensorData::new(values, shape), device)))
+                let data = TensorData::new(values.clone(), shape);
+                to_host(layers.forward(Tensor::from_data(data, device)))?
             }
+        };
+        if let Some(statistics) = &self.statistics {
+            statistics.add_to(&mut logits, &values);
         }
+        Ok(logits)
     }
 
     /// Returns the logits of the clips at `indices` in C order, `[N, classes]`.
@@ -102,4 +112,12 @@ impl Network {
         }
         Ok(logits)
     }
+}
+
+/// Returns the classifier of the statistics of a clip.
+fn statistics(config: &NetworkConfig, weights: &Weights) -> Result<Classifier> {
+    let folded = Folded(weights);
+    let [channels, height, _] = config.input;
+    let linear = folded.linear(STATISTICS_LINEAR, None, NO_ACTIVATION)?;
+    Ok(Classifier::new([channels, height], folded.norm(STATISTICS_NORM)?, linear))
 }

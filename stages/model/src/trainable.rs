@@ -17,6 +17,9 @@ use crate::weights::Weights;
 #[derive(Module, Debug)]
 pub struct Trainable {
     layers: Layers,
+    /// Tensors of the classifier of statistics, which is fitted elsewhere.
+    #[module(skip)]
+    statistics: Weights,
     #[module(skip)]
     config: NetworkConfig,
 }
@@ -40,7 +43,8 @@ impl Trainable {
             Architecture::Baseline => Layers::Baseline(Baseline::new(source)?),
             Architecture::ResNet => Layers::ResNet(ResNet::new(source)?),
         };
-        Ok(Trainable { layers, config: config.clone() })
+        let statistics = weights.below("statistics.");
+        Ok(Trainable { layers, statistics, config: config.clone() })
     }
 
     /// Returns the configuration the network was built from.
@@ -48,7 +52,8 @@ impl Trainable {
         &self.config
     }
 
-    /// Returns the logits of a batch, `[N, channels, height, width]` → `[N, classes]`.
+    /// Returns the logits of a batch, `[N, channels, height, width]` → `[N, classes]`. Those of the
+    /// statistics are not in them.
     ///
     /// Normalises with the statistics of the batch, which needs two clips at least, and updates the
     /// running statistics. `mask` is `[N, hidden]` and multiplies the hidden activations; see
@@ -77,7 +82,7 @@ impl Trainable {
     /// # Errors
     /// Reading from the device fails.
     pub fn weights(&self) -> Result<Weights> {
-        let mut weights = Weights::default();
+        let mut weights = self.statistics.clone();
         match &self.layers {
             Layers::Baseline(layers) => layers.store(&mut weights)?,
             Layers::ResNet(layers) => layers.store(&mut weights)?,

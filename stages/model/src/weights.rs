@@ -58,6 +58,12 @@ impl Weights {
         self.tensors.get(name).with_context(|| format!("the weights have no tensor `{name}`"))
     }
 
+    /// Returns the tensors whose names begin with `prefix`.
+    pub fn below(&self, prefix: &str) -> Weights {
+        let tensors = self.tensors.iter().filter(|(name, _)| name.starts_with(prefix));
+        Weights { tensors: tensors.map(|(name, tensor)| (name.clone(), tensor.clone())).collect() }
+    }
+
     /// Updates a moving average: each value becomes `(1 − share) · value + share · newer`.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use model::weights::Weights;
 const BOTH: [Architecture; 2] = [Architecture::Baseline, Architecture::ResNet];
 
 fn config(model: Architecture) -> NetworkConfig {
-    NetworkConfig { model, input: [1, 16, 16], classes: 3, dropout: 0.2 }
+    NetworkConfig { model, input: [1, 16, 16], classes: 3, dropout: 0.2, statistics: false }
 }
 
 fn images(count: usize, device: &Device) -> Tensor<4> {

@@ -38,7 +38,13 @@ fn cases() -> [Case; 2] {
     let shifts = &["conv1.bias", "conv2.bias", "linear1.bias", "norm2.bias"];
     [("baseline", Architecture::Baseline, &shifts[..]), ("resnet", Architecture::ResNet, &[])].map(
         |(name, model, shifts)| {
-            let config = NetworkConfig { model, input: [1, SIDE, SIDE], classes: 3, dropout: 0.0 };
+            let config = NetworkConfig {
+                model,
+                input: [1, SIDE, SIDE],
+                classes: 3,
+                dropout: 0.0,
+                statistics: false,
+            };
             let weights = weights(&config);
             Case { name, config, weights, fixture: fixture[name].take(), shifts }
         },

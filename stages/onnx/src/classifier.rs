@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use inference::compiled::Compiled;
+use inference::statistics;
 use prost::bytes::Bytes;
 
 use crate::interpreter::Interpreter;
@@ -22,7 +23,7 @@ pub struct Classifier {
 #[derive(Debug)]
 enum Runtime {
     /// Compiled plan, for the networks of this pipeline.
-    Compiled(Compiled),
+    Compiled(Compiled, Option<statistics::Classifier>),
     /// rten, for any other graph.
     Interpreted(Interpreter),
 }
@@ -61,7 +62,8 @@ impl Classifier {
         };
         let metadata =
             Metadata::from_properties(|key| found.properties.get(key).map(String::as_str))?;
-        Ok(Classifier { runtime: Runtime::Compiled(found.network), metadata, input: found.input })
+        let runtime = Runtime::Compiled(found.network, found.statistics);
+        Ok(Classifier { runtime, metadata, input: found.input })
     }
 
     /// Loads a model from bytes and runs it with rten.
@@ -80,7 +82,7 @@ impl Classifier {
 
     /// Reports whether the network runs as a compiled plan.
     pub fn is_compiled(&self) -> bool {
-        matches!(self.runtime, Runtime::Compiled(_))
+        matches!(self.runtime, Runtime::Compiled(..))
     }
 
     /// Returns the properties of the model.
@@ -129,16 +131,19 @@ impl Classifier {
         let classes = self.metadata.labels.len();
         let [logits, probabilities] = match &self.runtime {
             Runtime::Interpreted(interpreter) => interpreter.run(shape, values, classes)?,
-            Runtime::Compiled(network) => {
+            Runtime::Compiled(network, statistics) => {
                 ensure!(
                     network.accepts([height, width]),
                     "clips of {height}×{width} are too small for the model"
                 );
-                let logits = network.run(&values, [height, width]);
+                let mut logits = network.run(&values, [height, width]);
                 ensure!(
                     logits.len() == count * classes,
                     "it must have {classes} outputs, one per label"
                 );
+                if let Some(statistics) = statistics {
+                    statistics.add_to(&mut logits, &values);
+                }
                 let probabilities = logits.chunks(classes.max(1)).flat_map(softmax).collect();
                 [logits, probabilities]
             }

@@ -102,6 +102,11 @@ impl Graph {
         });
     }
 
+    /// Returns the constants and the operators.
+    pub(crate) fn parts(&self) -> (&[TensorProto], &[NodeProto]) {
+        (&self.proto.initializer, &self.proto.node)
+    }
+
     /// Encodes the file, with `metadata` as its properties.
     pub fn encode(self, metadata: &BTreeMap<&str, String>) -> Vec<u8> {
         let properties = metadata.iter().map(|(key, value)| StringStringEntryProto {

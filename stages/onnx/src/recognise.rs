@@ -12,6 +12,7 @@ use inference::compiled::Compiled;
 use inference::plan::{
     Affine, Convolution, FeatureMapId, Head, Linear, NO_ACTIVATION, Plan, Pooling, Term,
 };
+use inference::statistics::Classifier;
 use prost::Message as _;
 use prost::bytes::Bytes;
 
@@ -21,6 +22,7 @@ use crate::proto::{
     ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, FLOAT, ModelProto, NodeProto, TensorProto,
     ValueInfoProto,
 };
+use crate::statistics::STATISTICS_LOGITS;
 
 /// Limit for the number of channels, since it alone determines the size of an allocation.
 const MAX_CHANNELS: usize = 1024;
@@ -30,6 +32,8 @@ const MAX_KERNEL_STRIDE_PADDING: [usize; 3] = [5, 3, 2];
 /// A compiled network with the properties of its file.
 pub(crate) struct Recognised {
     pub(crate) network: Compiled,
+    /// Adds its logits to those of the network.
+    pub(crate) statistics: Option<Classifier>,
     /// Channels, height and width of a clip; `None` for a length that is free.
     pub(crate) input: [Option<usize>; 3],
     pub(crate) properties: BTreeMap<String, String>,
@@ -50,7 +54,8 @@ pub(crate) fn recognise(bytes: Bytes) -> Option<Recognised> {
         }
     }
     let mut reader = Reader::new(constants, input)?;
-    for node in &graph.node {
+    let (statistics, nodes) = reader.statistics(&graph.node, input[1])?;
+    for node in nodes {
         reader.read(node)?;
     }
     if !reader.complete {
@@ -67,7 +72,7 @@ pub(crate) fn recognise(bytes: Bytes) -> Option<Recognised> {
             return None;
         }
     }
-    Some(Recognised { network, input, properties })
+    Some(Recognised { network, statistics, input, properties })
 }
 
 /// Returns the dimensions of the input after the batch dimension.
@@ -97,12 +102,16 @@ enum Value {
     Means,
     /// A vector of this length: the output of the head or of the last linear layer.
     Row(usize),
+    /// A vector plus the logits of the statistics.
+    Total,
 }
 
 /// Builds a plan from operators, one by one.
 struct Reader<'a> {
     constants: BTreeMap<&'a str, &'a TensorProto>,
     values: BTreeMap<&'a str, Value>,
+    /// Number of logits of the statistics, until they are added.
+    statistics: Option<usize>,
     /// All names defined so far.
     names: BTreeSet<&'a str>,
     plan: Plan,
@@ -131,6 +140,7 @@ impl<'a> Reader<'a> {
         names.insert(INPUT).then_some(Reader {
             constants,
             values,
+            statistics: None,
             names,
             plan,
             clip,
@@ -288,9 +298,11 @@ impl<'a> Reader<'a> {
     }
 
     fn sum(&mut self, one: &str, other: &str) -> Option<Value> {
-        let (Value::Sum(mut one), Value::Sum(other)) =
-            (self.values.remove(one)?, self.values.remove(other)?)
-        else {
+        let one = self.values.remove(one)?;
+        if let (Value::Row(count), STATISTICS_LOGITS) = (&one, other) {
+            return (self.statistics.take() == Some(*count)).then_some(Value::Total);
+        }
+        let (Value::Sum(mut one), Value::Sum(other)) = (one, self.values.remove(other)?) else {
             return None;
         };
         let mergeable =
@@ -327,8 +339,8 @@ impl<'a> Reader<'a> {
     }
 
     fn softmax(&mut self, x: &str, output: &str) -> Option<()> {
-        let Value::Row(_) = self.values.remove(x)? else { return None };
-        self.complete = true;
+        let (Value::Row(_) | Value::Total) = self.values.remove(x)? else { return None };
+        self.complete = self.statistics.is_none();
         // Without a linear layer, nothing verifies the length of the row.
         ([x, output] == [LOGITS, PROBABILITIES] && !self.plan.linears.is_empty()).then_some(())
     }
@@ -342,7 +354,7 @@ impl<'a> Reader<'a> {
                 self.plan.convolutions.push(sum);
                 self.plan.last()
             }
-            Value::Means | Value::Row(_) => return None,
+            Value::Means | Value::Row(_) | Value::Total => return None,
         };
         self.values.insert(name, Value::FeatureMap(id));
         Some(id)
@@ -396,5 +408,6 @@ fn all_equal<const D: usize>(lengths: &[i64]) -> Option<usize> {
     (lengths == [*first; D]).then(|| usize::try_from(*first).ok())?
 }
 
+mod statistics;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 /// Passes over the clips unless that would be too few or too many steps.
 const USUAL_EPOCHS: u64 = 80;
-/// Fewest steps. With 30 clips of 10 seconds they take about 45 seconds on two cores.
+/// Fewest steps. With 30 clips of 10 seconds they take about 50 seconds of CPU time.
 const FEWEST_STEPS: u64 = 600;
 /// Most steps, unless a single epoch has more.
 const MOST_STEPS: u64 = 2400;

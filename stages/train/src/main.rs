@@ -8,6 +8,7 @@ mod params;
 mod report;
 mod resume;
 mod schedule;
+mod statistics;
 mod trainer;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use clap::Parser;
 use model::checkpoint::{KeptEpoch, Manifest};
 use model::config::NetworkConfig;
 use model::dataset::Dataset;
+use model::init::initial_weights;
 use model::split::{self, Part};
 
 use crate::augment::Augment;
@@ -81,14 +83,18 @@ fn run(args: &Args) -> Result<()> {
     let classes = dataset.labels.len();
     let augment = Augment::new(&dataset, &params.augment, &train, seed)?;
     let (model, input, dropout) = (params.model, augment.input(), params.dropout);
-    let config = NetworkConfig { model, input, classes, dropout };
+    let config = NetworkConfig { model, input, classes, dropout, statistics: params.statistics };
     let mut manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
     manifest
         .check_input(&dataset)
         .context("param `train.augment.crop`: only `train.model` = `resnet` can train on crops")?;
     let steps = steps_per_epoch(train.len(), params.batch_size);
     let length = Length::new(params.epochs, params.warmup_epochs, steps);
-    let mut trainer = Trainer::new(&augment, &config, (&params, length), device, seed)?;
+    let mut initial = initial_weights(&config, seed)?;
+    if params.statistics {
+        statistics::fit(&dataset, &train, &mut initial)?;
+    }
+    let mut trainer = Trainer::new(&augment, (&config, &initial), (&params, length), device, seed)?;
     kit::say!(
         "training on {} clips of {classes} classes for {} steps; {} other clips choose the epoch",
         train.len(),

@@ -25,6 +25,8 @@ pub(crate) struct TrainParams {
     pub weight_decay: f64,
     /// Dropout probability of the hidden activations.
     pub dropout: f64,
+    /// Adds the logits of a classifier of statistics over time, see [`crate::statistics`].
+    pub statistics: bool,
     /// Split rule: `stratified`, `fault_filtered` or a table.
     pub split: Rule,
     /// Share of each class held out to choose the best epoch.
@@ -60,6 +62,7 @@ impl Default for TrainParams {
             learning_rate: 2e-4,
             weight_decay: 0.01,
             dropout: 0.5,
+            statistics: false,
             split: Rule::Stratified,
             val_size: 0.4,
             folds: 0,

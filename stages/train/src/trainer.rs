@@ -12,7 +12,6 @@ use anyhow::{Result, ensure};
 use kit::Events;
 use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::NetworkConfig;
-use model::init::initial_weights;
 use model::learner::Learner;
 use model::loss::smooth;
 use model::metrics::{Scores, Tally};
@@ -54,21 +53,20 @@ pub(crate) struct TrainingState {
 }
 
 impl<'a> Trainer<'a> {
-    /// Creates a trainer with the initial weights of `seed`.
+    /// Creates a trainer of a network with these initial weights.
     ///
     /// # Errors
     /// The configuration is invalid.
     pub(crate) fn new(
         augment: &'a Augment<'a>,
-        config: &NetworkConfig,
+        (config, weights): (&NetworkConfig, &Weights),
         (params, length): (&'a TrainParams, Length),
         device: Device,
         seed: u64,
     ) -> Result<Trainer<'a>> {
-        let weights = initial_weights(config, seed)?;
         let average = (params.ema_decay > 0.0).then(|| (weights.clone(), 0));
         let device = device.autodiff();
-        let learner = Learner::new(Trainable::new(config, &weights, &device)?, params.weight_decay);
+        let learner = Learner::new(Trainable::new(config, weights, &device)?, params.weight_decay);
         let (spent, waited) = (Duration::ZERO, Duration::ZERO);
         Ok(Trainer { augment, params, length, seed, device, learner, average, spent, waited })
     }

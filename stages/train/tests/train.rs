@@ -49,8 +49,9 @@ fn error(output: &Output) -> String {
 }
 
 /// Params that turn on all optional training features.
-const RECIPE: [&str; 15] = [
+const RECIPE: [&str; 16] = [
     "train.model=resnet",
+    "train.statistics=true",
     "train.batch_size=4",
     "train.learning_rate=1e-3",
     "train.schedule=cosine",
@@ -176,7 +177,7 @@ fn early_stopping() {
 
 #[test]
 fn killed_training_resumes_to_the_same_bytes() {
-    let params = ["train.epochs=100", "seed=3", "train.ema_decay=0.9"];
+    let params = ["train.epochs=100", "seed=3", "train.ema_decay=0.9", "train.statistics=true"];
     let whole = tempfile::tempdir().unwrap();
     spectrograms(whole.path());
     assert!(train(whole.path(), "2", &params).status.success());

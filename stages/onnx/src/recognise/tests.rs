@@ -9,6 +9,7 @@ use crate::graph::{Attribute, Dim, Graph};
 use crate::metadata::Metadata;
 use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::ModelProto;
+use crate::statistics::{self, LINEAR, NORM, STATISTICS_LOGITS};
 
 /// Operator, inputs, output, attributes.
 type Node = (&'static str, Vec<&'static str>, &'static str, Vec<(&'static str, Attribute)>);
@@ -225,4 +226,85 @@ fn cyclic_graph_is_an_error() {
     let bytes = model.encode_to_vec();
     let error = deadline::within(|| Classifier::by_operators(bytes).unwrap_err());
     assert!(error.to_string().contains("order"), "{error:#}");
+}
+
+/// A graph of a head and statistics, with the operators of the statistics changed by `edit`.
+fn with_statistics(edit: fn(&mut ModelProto)) -> Vec<u8> {
+    let channels = 2;
+    let count = inference::statistics::count([channels, HEIGHT]);
+    let value = |at: usize| (at * 7919 % 101) as f32 / 101.0 + 0.1;
+    let mut graph = Graph::new("g");
+    graph.input(
+        INPUT,
+        &[Dim::Symbol("N"), Dim::Size(channels), Dim::Size(HEIGHT), Dim::Symbol("T")],
+    );
+    for (at, name) in NORM.iter().enumerate() {
+        let values: Vec<f32> = (0..count).map(|index| value(index + at)).collect();
+        graph.constant(name, &[count], &values);
+    }
+    let weight: Vec<f32> = (0..3 * count).map(|index| value(index) - 0.6).collect();
+    graph.constant(LINEAR[0], &[count, 3], &weight);
+    graph.constant(LINEAR[1], &[3], &[0.1, 0.2, 0.3]);
+    graph.constant("weight", &[channels, 3], &[0.1, -0.2, 0.3, 0.4, 0.5, -0.6]);
+    graph.constant("bias", &[3], &[0.5, 0.25, 0.125]);
+    statistics::add(&mut graph, [channels, HEIGHT]);
+    graph.node("GlobalAveragePool", &[INPUT], "means", &[]);
+    graph.node("Flatten", &["means"], "flat", &[("axis", Attribute::Int(1))]);
+    graph.node("Gemm", &["flat", "weight", "bias"], "own", &[("transB", Attribute::Int(0))]);
+    graph.node("Add", &["own", STATISTICS_LOGITS], LOGITS, &[]);
+    graph.node("Softmax", &[LOGITS], PROBABILITIES, &[("axis", Attribute::Int(-1))]);
+    graph.output(LOGITS, &[Dim::Symbol("N"), Dim::Size(3)]);
+    graph.output(PROBABILITIES, &[Dim::Symbol("N"), Dim::Size(3)]);
+    let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let metadata = Metadata { labels, spectrogram: serde_json::Value::Null };
+    let mut model = ModelProto::decode(&*graph.encode(&metadata.to_properties().unwrap())).unwrap();
+    edit(&mut model);
+    model.encode_to_vec()
+}
+
+#[test]
+fn statistics_match_operators() {
+    let compiled = Classifier::from_bytes(with_statistics(|_| ())).unwrap();
+    assert!(compiled.is_compiled());
+    let operators = Classifier::by_operators(with_statistics(|_| ())).unwrap();
+    for width in [1, 2, 5, 63, 64, 65, 200] {
+        let shape = [3, 2, HEIGHT, width];
+        let [found, expected] =
+            [&compiled, &operators].map(|file| file.run(shape, clips(shape)).unwrap().logits);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+                "{width}: {found}, {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn changed_statistics_are_not_compiled() {
+    let edits: [fn(&mut ModelProto); 5] = [
+        |model| model.graph.as_mut().unwrap().node[0].op_type = "Add".to_owned(),
+        |model| drop(model.graph.as_mut().unwrap().node.remove(3)),
+        |model| {
+            let graph = model.graph.as_mut().unwrap();
+            let wavelets = graph.initializer.iter_mut().find(|it| it.name == "statistics.wavelets");
+            let bytes = &mut wavelets.unwrap().raw_data;
+            *bytes = vec![0; bytes.len()].into();
+        },
+        |model| {
+            let graph = model.graph.as_mut().unwrap();
+            let end = graph.node.len() - 2;
+            graph.node[end].input[1] = "own".to_owned();
+        },
+        |model| {
+            let graph = model.graph.as_mut().unwrap();
+            let end = graph.node.len() - 1;
+            graph.node.remove(end - 1);
+            graph.node[end - 2].output[0] = LOGITS.to_owned();
+        },
+    ];
+    for (number, edit) in edits.into_iter().enumerate() {
+        let bytes = Bytes::from(with_statistics(edit));
+        assert!(recognise(bytes).is_none(), "edit {number}");
+    }
 }
