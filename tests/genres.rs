@@ -84,11 +84,13 @@ fn text(output: &Output) -> String {
 }
 
 /// Builds the stages' programs and returns their folder.
+///
+/// The features are those of the whole workspace, so that what its tests have built is used.
 fn build(source: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release"]).current_dir(source);
+    cargo.args(["build", "--release", "--workspace"]).current_dir(source);
     for program in PROGRAMS {
-        cargo.args(["-p", program]);
+        cargo.args(["--bin", program]);
     }
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", text(&output));

@@ -47,7 +47,8 @@ fn burn_features_are_unified() {
         for package in &below {
             let sets = |features: &Features| features.get(package).cloned().unwrap_or_default();
             let (found, all) = (sets(&part), sets(&whole));
-            if !found.is_subset(&all) && !all.is_subset(&found) {
+            // A package may be built twice, for the program and for macros, with two feature sets.
+            if !found.is_subset(&all) {
                 differences
                     .push(format!("{selection:?}: {package} has {found:?}, the workspace {all:?}"));
             }
