@@ -25,9 +25,11 @@ pub const WRITABLE: &[(&str, Test)] = &[
     ("200 files", many),
     ("odd names", odd_names),
     ("concurrent puts", concurrent),
-    ("same file at once", same_file),
     ("push, pull", project::push_pull),
 ];
+
+/// For stores whose files are replaced as a whole, even by two writers at once.
+pub const WHOLE: &[(&str, Test)] = &[("same file at once", same_file)];
 
 pub const READ_ONLY: &[(&str, Test)] = &[
     ("range", read_range),

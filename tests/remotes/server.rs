@@ -317,7 +317,7 @@ fn web_dav() -> Result<Server, String> {
         command
     })?;
     let writable =
-        Setting::new(Suite::Writable, &format!("webdav://127.0.0.1:{port}/some/prefix")).variables(
+        Setting::new(Suite::InPlace, &format!("webdav://127.0.0.1:{port}/some/prefix")).variables(
             &[("REPRO_REMOTE_LAB_USER", "me"), ("REPRO_REMOTE_LAB_PASSWORD", "TESTPASSWORD")],
         );
     let wrong =

@@ -20,6 +20,8 @@ pub struct Setting {
 pub enum Suite {
     /// All operations.
     Writable,
+    /// The same, on a server that writes files in place: two writers of one file mix their bytes.
+    InPlace,
     /// The operations of a store that cannot be written; its files are prepared.
     ReadOnly,
     /// The place does not exist.
@@ -41,7 +43,8 @@ pub type Test = fn(&Setting) -> Result<(), String>;
 impl Suite {
     pub fn tests(self) -> Vec<(&'static str, Test)> {
         match self {
-            Suite::Writable => [operations::WRITABLE, elsewhere::ADDED].concat(),
+            Suite::Writable => [operations::WRITABLE, operations::WHOLE, elsewhere::ADDED].concat(),
+            Suite::InPlace => [operations::WRITABLE, elsewhere::ADDED].concat(),
             Suite::ReadOnly => operations::READ_ONLY.to_vec(),
             Suite::NoSuchPlace => vec![("no such place", operations::no_such_place as Test)],
             Suite::Denied => {
