@@ -1,4 +1,4 @@
-//! Ends and steering of a sweep: failures, stop rules, optimization, halving, and applied params.
+//! Sweeps that stop early, optimize, or apply their best params; failed trials, and halving.
 
 use crate::snapshot;
 use crate::sweep::{THREE, project, started};
@@ -111,7 +111,7 @@ for step in 1 2; do echo '{"metric": "loss", "step": '$step', "value": '$lr'}' >
 if [ $lr = 0.3 ]; then exec sleep 600; fi
 "#;
 
-/// The loss of an ended trial, which is large, is no accuracy.
+/// The loss of an ended trial, which is large, is not an accuracy.
 #[test]
 fn halving_by_another_metric() {
     let sandbox = project();
